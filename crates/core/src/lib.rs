@@ -5,7 +5,23 @@
 //! logging in this crate, and no secret material in any value that a decision reads.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod api;
+pub mod desired;
 pub mod iam;
+pub mod identity;
 pub mod key;
+pub mod layout;
+pub mod names;
 pub mod password;
+pub mod plan;
+pub mod policy;
+pub mod reason;
+pub mod record;
 pub mod region;
+pub mod secret;
+pub mod status;
+pub mod step;
+#[cfg(test)]
+mod test;
+pub mod time;
+pub mod world;

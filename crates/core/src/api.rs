@@ -1,0 +1,236 @@
+//! The custom resource `SesSmtpCredential`: spec, status, and the rules checked at admission.
+//!
+//! Owns the schema that users see. Defaults that need cluster state, and rules that depend on the
+//! operator's settings, live in [`crate::desired`].
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, CustomResourceExt as _, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is asked for: a working SES SMTP credential for one Region, in a Secret of the namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[kube(
+    group = "ses-smtp.dev",
+    version = "v1alpha1",
+    kind = "SesSmtpCredential",
+    plural = "sessmtpcredentials",
+    shortname = "smtpcred",
+    category = "ses",
+    namespaced,
+    status = "SesSmtpCredentialStatus",
+    doc = "An Amazon SES SMTP credential: an IAM user with a policy and an access key, and a Secret with host, port, user name and password.",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Region","type":"string","jsonPath":".spec.region"}"#,
+    printcolumn = r#"{"name":"Secret","type":"string","jsonPath":".status.secretName"}"#,
+    printcolumn = r#"{"name":"Username","type":"string","jsonPath":".status.accessKeyId"}"#,
+    printcolumn = r#"{"name":"Key-Age","type":"date","jsonPath":".status.issuedAt"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name)")
+        .message("spec.secret.name can't be changed (it defaults to metadata.name): create a new SesSmtpCredential instead")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SesSmtpCredentialSpec {
+    /// AWS Region of the SES SMTP endpoint, such as `eu-central-1`. The password is valid there
+    /// only. Changing it issues a new key; the old one stays usable for 24 hours.
+    #[schemars(length(min = 1, max = 32), regex(pattern = crate::region::REGION_PATTERN))]
+    pub region: String,
+
+    /// Another host or port of the same Region: a VPC endpoint, a FIPS host, a TLS port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointSpec>,
+
+    /// The Secret that is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretSpec>,
+
+    /// What the credential may be used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicySpec>,
+
+    /// What becomes of user and keys when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// True: nothing is changed in IAM or in the Secret until it is false again. Deletion still works.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Host and port that clients are told to connect to.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSpec {
+    /// Host name: `email-smtp[-fips].<region>.<partition suffix>`,
+    /// `<endpoint>.email-smtp.<region>.vpce.<partition suffix>`, or one that the operator's
+    /// endpoints file lists for the Region. Default: the Region's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub host: Option<String>,
+
+    /// Port: 25, 587 or 2587 for STARTTLS, 465 or 2465 for TLS from the first byte, or one that
+    /// the endpoints file lists. Default: 587.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
+    pub port: Option<i32>,
+}
+
+/// The Secret that is written.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretSpec {
+    /// Name. Default: the name of this object. Can't be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: Option<String>,
+
+    /// Labels added to the Secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    #[x_kube(validation = Rule::new(RESERVED_KEYS).message("keys under ses-smtp.dev/, kubernetes.io/ and k8s.io/ are reserved; of app.kubernetes.io/ all but managed-by may be set"))]
+    pub labels: BTreeMap<String, String>,
+
+    /// Annotations added to the Secret, such as those of a reload controller.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(validation = Rule::new(RESERVED_KEYS).message("keys under ses-smtp.dev/, kubernetes.io/ and k8s.io/ are reserved; of app.kubernetes.io/ all but managed-by may be set"))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// CEL: no key of the map is in a domain that belongs to Kubernetes or to the operator.
+const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k != 'app.kubernetes.io/managed-by' : !k.matches('^([^/]*[.])?(ses-smtp[.]dev|kubernetes[.]io|k8s[.]io)/'))";
+
+/// What the credential may be used for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicySpec {
+    /// Whom mail may be sent as: `user@domain`, `*@domain`, `*@*.domain` or `*`. Empty: anybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 20),
+        inner(length(min = 1, max = 320), regex(pattern = crate::policy::ADDRESS_PATTERN)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub from_addresses: Vec<String>,
+}
+
+/// What becomes of user and keys when the object is deleted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// User, policy and keys are deleted, and the Secret goes with the object.
+    #[default]
+    Delete,
+    /// Everything keeps working: the Secret is released and stays, the user is tagged as released.
+    Retain,
+    /// The keys are made Inactive and the user stays; the Secret goes with the object.
+    Deactivate,
+}
+
+impl DeletionPolicy {
+    /// The value as written in specs and tags.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+            Self::Deactivate => "Deactivate",
+        }
+    }
+}
+
+/// What the operator reports. It decides nothing: emptied, it is filled again.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SesSmtpCredentialStatus {
+    /// Generation of the spec that this report is about; -1 before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "int64"))]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, and while they are true Reconciling, Stalled and Suspended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// Name of the IAM user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+
+    /// ARN of the IAM user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_arn: Option<String>,
+
+    /// Id of the published access key: the SMTP user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+
+    /// When the published key was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+
+    /// The key that was published before, while it still exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_key: Option<PreviousKeyStatus>,
+
+    /// Name of the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+
+    /// Where the credential can be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"]))]
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// The key that was published before.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousKeyStatus {
+    /// Its id.
+    pub access_key_id: String,
+    /// When another key took its place.
+    pub superseded_at: Time,
+    /// `Active` or `Inactive`.
+    pub state: String,
+    /// When it will be deleted at the earliest.
+    pub delete_at: Time,
+}
+
+/// An endpoint at which the credential works.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// Region.
+    pub region: String,
+    /// Host name.
+    pub host: String,
+    /// Port.
+    pub port: i32,
+}
+
+/// The custom resource definition, complete: with the status default that makes a new object count
+/// as in progress before the first pass (kube's derive has no hook for it), and with the limits of
+/// condition reasons and messages that generic tools expect.
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = SesSmtpCredential::crd();
+    for version in &mut crd.spec.versions {
+        let status = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+            .and_then(|root| root.properties.as_mut())
+            .and_then(|properties| properties.get_mut("status"));
+        if let Some(status) = status {
+            let initial = serde_json::json!({ "observedGeneration": -1 });
+            status.default =
+                Some(k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON(initial));
+        }
+    }
+    crd
+}

@@ -1,0 +1,197 @@
+//! Replacing the published key, or issuing the first: protocol steps 1 to 8.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::reason::Reason;
+use crate::record::{Previous, Record};
+use crate::step::{SecretWrite, Step};
+use crate::time::{after, seconds};
+use crate::world::{Basis, Publish, SecretView};
+
+use super::keys::{self, Slot};
+use super::view::{Need, View};
+use super::{pause, repair, retire, user, wait};
+
+/// How often a conditional write is tried again after it was refused as outdated.
+pub const MAX_CONFLICTS: u32 = 3;
+
+/// The steps of an attempt, in order.
+const STEPS: [fn(&View, Need) -> Option<Step>; 9] =
+    [not_too_often, ready, up_to_date, old_enough, room, fenced, slot_freed, minted, settled];
+
+/// Issues a key if one is needed.
+pub fn replace_key(view: &View) -> Option<Step> {
+    let need = view.need()?;
+    let step = STEPS.iter().find_map(|step| step(view, need));
+    step.or_else(|| Some(publish(view, need)))
+}
+
+/// A password that is lost again and again is replaced at once the first time, then more and more
+/// slowly: somebody or something is fighting us.
+fn not_too_often(view: &View, need: Need) -> Option<Step> {
+    let (count, last) = view.world.memo.losses?;
+    let durations = &view.desired.identity.durations;
+    let doubled = 2_i32.saturating_pow(count.saturating_sub(1).min(10));
+    let pause = durations.loss_backoff.saturating_mul(doubled).min(durations.loss_backoff_cap);
+    let next = after(last, pause);
+    let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
+    let message = format!(
+        "the password was lost {count} times in a short while (Secret deleted or edited): issuing the next key later"
+    );
+    (!begun && !need.is_rotation() && view.now < next)
+        .then(|| wait(Reason::Provisioning, Some(next), message))
+}
+
+fn ready(view: &View, _: Need) -> Option<Step> {
+    user::ready(view).or_else(|| keys::listed(view))
+}
+
+fn up_to_date(view: &View, _: Need) -> Option<Step> {
+    user::up_to_date(view)
+}
+
+fn old_enough(view: &View, need: Need) -> Option<Step> {
+    if view.world.attempt.fence.is_some() { None } else { keys::old_enough(view, Some(need)) }
+}
+
+/// No key is made, and no fence placed, unless there is or can be room for it (S1).
+fn room(view: &View, need: Need) -> Option<Step> {
+    if view.world.attempt.minted.is_some() {
+        return None;
+    }
+    match keys::slot(view, need) {
+        Slot::Free | Slot::Give(_) => None,
+        Slot::Ask(step) => Some(step),
+        Slot::Full(until) => retire::previous_key(view).or_else(|| Some(no_slot(view, until))),
+    }
+}
+
+fn no_slot(view: &View, until: Option<Timestamp>) -> Step {
+    let named = |key: Option<&crate::key::KeyId>| key.map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "both access keys of IAM user {} may be in use: {} is published, {} was until it was superseded and stays usable \
+         until {}. Delete it to go on sooner",
+        view.desired.identity.user.name,
+        named(view.published()),
+        named(view.previous().map(|previous| &previous.key)),
+        until.map(|at| at.to_string()).unwrap_or_default()
+    );
+    wait(Reason::WaitingForKeySlot, until, message)
+}
+
+/// Nothing is deleted and nothing minted before the fence stands (R1, R4).
+fn fenced(view: &View, _: Need) -> Option<Step> {
+    let attempt = &view.world.attempt;
+    if attempt.fence.is_some() {
+        return None;
+    }
+    match &view.world.secret {
+        SecretView::Absent { at } => placeholder(view, *at),
+        _ => fence(view),
+    }
+}
+
+/// A user made in this very pass has no key that a late Secret could name, so its first Secret is
+/// created whole and pods never mount an empty one.
+fn placeholder(view: &View, seen_absent: Timestamp) -> Option<Step> {
+    let listing = view.keys().filter(|_| !view.is_fresh())?;
+    if seen_absent <= listing.at {
+        return Some(Step::ReadSecret);
+    }
+    let record = Record {
+        uid: Some(view.desired.identity.owner.uid.clone()),
+        user_name: Some(view.desired.identity.user.name.clone()),
+        attempt: Some(view.world.attempt.nonce.clone()),
+        found_keys: listing.list.keys.iter().map(|key| key.id.clone()).collect(),
+        ..Record::default()
+    };
+    Some(Step::WriteSecret(SecretWrite::Placeholder(record)))
+}
+
+/// The fence where there is a Secret. Refused as outdated, it is placed again only while the keys
+/// that the plan was made of are still the same.
+pub fn fence(view: &View) -> Option<Step> {
+    let attempt = &view.world.attempt;
+    let facts = view.live()?;
+    let moved = attempt.basis.as_ref().is_some_and(|basis| *basis != Basis::of(facts));
+    if moved || attempt.conflicts > MAX_CONFLICTS {
+        return Some(outdated());
+    }
+    let record = Record { attempt: Some(attempt.nonce.clone()), ..facts.record.clone() };
+    Some(Step::WriteSecret(SecretWrite::Fence(record)))
+}
+
+/// The plan was made of facts that no longer hold.
+pub fn outdated() -> Step {
+    wait(Reason::Provisioning, None, "the Secret changed meanwhile; starting over".to_owned())
+}
+
+/// Only what is needed for a free slot goes before the mint; the rest after the publish.
+fn slot_freed(view: &View, need: Need) -> Option<Step> {
+    if view.world.attempt.minted.is_some() {
+        return None;
+    }
+    match keys::slot(view, need) {
+        Slot::Give(key) => Some(Step::DeleteKey(key)),
+        _ => None,
+    }
+}
+
+fn minted(view: &View, _: Need) -> Option<Step> {
+    view.world.attempt.minted.is_none().then_some(Step::MintKey)
+}
+
+/// In a rotation the published key works, so nothing is lost by waiting until SES knows the new one.
+fn settled(view: &View, need: Need) -> Option<Step> {
+    let minted = view.world.attempt.minted.as_ref()?;
+    let until = after(minted.at, view.desired.identity.durations.key_settle);
+    (need.is_rotation() && view.now < until)
+        .then(|| pause(until, "waiting until Amazon SES knows the new access key"))
+}
+
+/// True if the minted key waits on purpose, which lifts the limit on its age.
+pub fn may_wait(view: &View) -> bool {
+    view.need().is_some_and(Need::is_rotation)
+}
+
+/// How old a minted key may be when it is published without a wait on purpose.
+pub fn publish_window(view: &View) -> SignedDuration {
+    view.desired.identity.durations.publish_window
+}
+
+/// Protocol step 8. Digests and data are filled in by the pass, which alone holds the password.
+fn publish(view: &View, need: Need) -> Step {
+    let attempt = &view.world.attempt;
+    let minted = attempt.minted.as_ref();
+    let record = Record {
+        key: minted.map(|minted| minted.id.clone()),
+        issued_at: minted.map(|minted| seconds(minted.at)),
+        previous: Some(superseded(view, need)),
+        attempt: (!keys::orphans(view).is_empty()).then(|| attempt.nonce.clone()),
+        found_keys: Vec::new(),
+        ..repair::current(view)
+    };
+    let created = matches!(view.world.secret, SecretView::Absent { .. });
+    debug_assert!(attempt.publish == Publish::NotSent, "published twice");
+    Step::WriteSecret(if created { SecretWrite::Create(record) } else { SecretWrite::Publish(record) })
+}
+
+/// What becomes the previous key: the replaced one if it still exists, or the one that was found
+/// while no Secret named any, for pods may still use it; else the old previous key with its dates.
+fn superseded(view: &View, need: Need) -> Option<Previous> {
+    let since_now = |key: &crate::key::KeyId| Previous {
+        key: key.clone(),
+        superseded_at: seconds(view.now),
+        deactivated_at: None,
+    };
+    let listing = view.keys().filter(|_| !view.is_fresh())?;
+    let minted = view.world.attempt.minted.as_ref().map(|minted| &minted.id);
+    let orphans = keys::orphans(view);
+    if need.is_unpublished() {
+        let mut found =
+            listing.list.keys.iter().filter(|key| Some(&key.id) != minted && !orphans.contains(key));
+        return found.next().map(|key| since_now(&key.id));
+    }
+    let published = view.published().filter(|key| listing.get(key).is_some());
+    published.map(since_now).or_else(|| view.previous().cloned())
+}

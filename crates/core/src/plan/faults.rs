@@ -1,0 +1,129 @@
+//! Failures that end a pass, each with its reason, and the lag of IAM behind our own calls.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::desired::Identity;
+use crate::iam::Failure;
+use crate::reason::Reason;
+use crate::step::{End, Refusal, Step};
+use crate::time::after;
+use crate::world::{Failed, World};
+
+use super::view::View;
+use super::{blocked, pause, wait};
+
+/// How often a call is repeated because IAM doesn't know a user that it has just made.
+const MAX_LAG: u32 = 5;
+
+/// Ends the pass if a step failed for good.
+pub fn ending(view: &View) -> Option<Step> {
+    end(&view.desired.identity, view.world)
+}
+
+/// The end that a failure means, if there was one.
+pub fn end(identity: &Identity, world: &World) -> Option<Step> {
+    let (step, failed) = world.failed.as_ref()?;
+    Some(match failed {
+        Failed::Iam(failure) => of_iam(identity, step, failure),
+        Failed::Cluster(refusal) => of_cluster(identity, refusal),
+    })
+}
+
+fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
+    let user = &identity.user.name;
+    let later = |reason, message: String| wait(reason, None, message);
+    match failure {
+        Failure::Denied { action, resource } => blocked(
+            Reason::AccessDenied,
+            format!(
+                "AWS denies the operator {action} on {resource}: grant it in account {}",
+                identity.account
+            ),
+        ),
+        Failure::Limit => limit(identity, step),
+        Failure::Throttled => later(Reason::Throttled, "AWS throttles the operator's IAM calls".to_owned()),
+        Failure::Busy => later(Reason::AwsUnavailable, format!("IAM is busy with user {user}")),
+        Failure::Absent => blocked(
+            Reason::BoundaryMissing,
+            format!("the permissions boundary {} does not exist: create it", boundary(identity)),
+        ),
+        Failure::Refused { code } => {
+            later(Reason::AwsUnavailable, format!("IAM refused a call for user {user} with code {code}"))
+        }
+        Failure::Unclear => {
+            later(Reason::AwsUnavailable, format!("IAM gave no clear answer to a call for user {user}"))
+        }
+        Failure::Exists | Failure::Conflict(_) => {
+            later(Reason::Provisioning, format!("IAM user {user} changed meanwhile"))
+        }
+    }
+}
+
+fn boundary(identity: &Identity) -> String {
+    identity.user.boundary.clone().unwrap_or_default()
+}
+
+fn limit(identity: &Identity, step: &Step) -> Step {
+    let user = &identity.user.name;
+    match step {
+        Step::CreateUser => blocked(
+            Reason::AccountLimitExceeded,
+            format!(
+                "account {} holds as many IAM users as it may: user {user} can't be made",
+                identity.account
+            ),
+        ),
+        Step::PutPolicy => blocked(
+            Reason::PolicyTooLarge,
+            format!("IAM refuses the policy of user {user} as too large: list fewer or shorter addresses"),
+        ),
+        _ => blocked(
+            Reason::KeyQuotaExceeded,
+            format!("IAM refuses another access key for user {user}: delete keys that nothing uses"),
+        ),
+    }
+}
+
+fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
+    let secret = format!("{}/{}", identity.owner.namespace, identity.secret_name);
+    match refusal {
+        Refusal::Denied { right } => blocked(
+            Reason::AccessDenied,
+            format!(
+                "Kubernetes denies the operator `{right}` in namespace {}: grant it",
+                identity.owner.namespace
+            ),
+        ),
+        Refusal::NamespaceTerminating => blocked(
+            Reason::SecretRefused,
+            format!(
+                "namespace {} is being deleted, so Secret {secret} can't be made",
+                identity.owner.namespace
+            ),
+        ),
+        Refusal::Refused { code } => blocked(
+            Reason::SecretRefused,
+            format!("the API server refused Secret {secret} ({code}): look at quotas and admission rules"),
+        ),
+        Refusal::Throttled => wait(Reason::Throttled, None, "the API server asks to slow down".to_owned()),
+        Refusal::Unclear => {
+            wait(Reason::ApiServerUnavailable, None, "the API server gave no clear answer".to_owned())
+        }
+        Refusal::NotFound => Step::End(End::Done { wake_at: None }),
+        Refusal::Conflict | Refusal::Exists => {
+            wait(Reason::Provisioning, None, "an object changed meanwhile; starting over".to_owned())
+        }
+    }
+}
+
+/// IAM may not know for a while a user that it has just made: the call is repeated after a pause.
+pub fn lagging(view: &View) -> Option<Step> {
+    let (count, last) = view.world.lag?;
+    if count > MAX_LAG {
+        let message = "IAM does not know the user that it has just made".to_owned();
+        return Some(wait(Reason::AwsUnavailable, None, message));
+    }
+    let settle = view.desired.identity.durations.settle;
+    let until = after(last, settle.checked_div(3).unwrap_or(SignedDuration::ZERO));
+    (view.now < until).then(|| pause(until, "waiting until IAM knows the new user"))
+}

@@ -1,0 +1,155 @@
+//! Lists of keys: when one is needed, when it may be trusted, and what its keys are to us.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::iam::{KEYS_PER_USER, ListedKey};
+use crate::key::KeyId;
+use crate::reason::Reason;
+use crate::step::Step;
+use crate::time::after;
+
+use super::view::{Need, View};
+use super::{blocked, pause, user, wait};
+
+/// The user is ours and its keys are listed, late enough after whatever an earlier pass did to be trusted.
+pub fn listed(view: &View) -> Option<Step> {
+    if view.is_fresh() {
+        return None;
+    }
+    let user = user::ready(view);
+    if user.is_some() {
+        return user;
+    }
+    let settled = after(view.world.began, view.desired.identity.durations.settle);
+    match view.keys() {
+        None if view.now >= settled || needs_no_settling(view) => Some(Step::ListKeys),
+        None => Some(pause(settled, "waiting until IAM shows every key there may be")),
+        Some(listing) => published_shown(view, listing.at),
+    }
+}
+
+/// An ordinary rotation of a believed Secret left nothing behind that a list could miss.
+fn needs_no_settling(view: &View) -> bool {
+    let rotation = matches!(view.need(), None | Some(Need::Region));
+    rotation && view.is_believed() && !view.world.memo.is_dirty()
+}
+
+/// A list without the published key is asked for again before anything is built on it (R6).
+fn published_shown(view: &View, at: Timestamp) -> Option<Step> {
+    let key = view.published()?;
+    if view.list_proves_user() || view.is_gone(key) {
+        return None;
+    }
+    let again = after(at, view.desired.identity.durations.settle);
+    if view.now >= again {
+        return Some(Step::ListKeys);
+    }
+    Some(pause(again, "IAM does not show the published key; looking again before it is replaced"))
+}
+
+/// Keys that nobody uses and nobody will: neither published nor previous nor found where pods may
+/// still have them, and never the one that the Secret named at our fence (R1).
+pub fn orphans<'a>(view: &View<'a>) -> Vec<&'a ListedKey> {
+    let Some(listing) = view.keys() else { return Vec::new() };
+    listing.list.keys.iter().filter(|key| is_orphan(view, key)).collect()
+}
+
+fn is_orphan(view: &View, key: &ListedKey) -> bool {
+    let attempt = &view.world.attempt;
+    let at_fence = attempt.fence.as_ref().and_then(|fence| fence.published.as_ref());
+    let minted = attempt.minted.as_ref().map(|minted| &minted.id);
+    let Some(facts) = view.secret() else { return false };
+    match facts.published() {
+        None => was_never_published(view, key),
+        Some(published) => {
+            let previous = facts.record.previous_key().map(|previous| &previous.key);
+            ![Some(published), previous, at_fence, minted].contains(&Some(&key.id))
+        }
+    }
+}
+
+/// Beside a placeholder: a key that was not found when it was placed and is younger than it. An
+/// older one counts as found, for the placeholder may have landed late.
+fn was_never_published(view: &View, key: &ListedKey) -> bool {
+    let Some(facts) = view.secret() else { return false };
+    let found = facts.record.found_keys.contains(&key.id);
+    !found && facts.created.is_some_and(|created| key.created > created)
+}
+
+/// Protocol step 4b: no fence is placed while a key that may be deleted behind it is so young that
+/// a Secret naming it could still be on its way.
+pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
+    let listing = view.keys()?;
+    let least = view.desired.identity.durations.unseen_key_age;
+    let deletable: Vec<&ListedKey> = if need.is_some_and(Need::is_unpublished) {
+        listing.list.keys.iter().collect()
+    } else {
+        orphans(view)
+    };
+    let unseen = deletable.into_iter().filter(|key| !view.world.memo.seen.contains(&key.id));
+    let left = unseen.map(|key| least.saturating_sub(listing.age(key, view.now))).max()?;
+    let message = || "an access key was found that no Secret names; waiting until a Secret naming it can no longer land";
+    left.is_positive().then(|| wait(Reason::Provisioning, Some(after(view.now, left)), message().to_owned()))
+}
+
+/// Whether another key can be made.
+pub enum Slot {
+    /// Yes.
+    Free,
+    /// Once this key is gone.
+    Give(KeyId),
+    /// Not known before this is done.
+    Ask(Step),
+    /// Not before then.
+    Full(Option<Timestamp>),
+}
+
+/// Whether the user can hold another key (S1), and which gives up its place if not.
+pub fn slot(view: &View, need: Need) -> Slot {
+    let keys = view.keys().map(|listing| listing.list.keys.as_slice()).unwrap_or_default();
+    if keys.len() > KEYS_PER_USER {
+        return Slot::Ask(too_many(view, keys));
+    }
+    if keys.len() < KEYS_PER_USER {
+        return Slot::Free;
+    }
+    match orphans(view).first() {
+        Some(orphan) => Slot::Give(orphan.id.clone()),
+        None if need.is_unpublished() => less_used(view, keys),
+        None => other(view, need),
+    }
+}
+
+fn too_many(view: &View, keys: &[ListedKey]) -> Step {
+    let ids: Vec<&str> = keys.iter().map(|key| key.id.as_str()).collect();
+    let message = format!(
+        "IAM user {} holds {} access keys, IAM allows {KEYS_PER_USER}: {}. Delete those that nothing uses",
+        view.desired.identity.user.name,
+        keys.len(),
+        ids.join(", ")
+    );
+    blocked(Reason::KeyQuotaExceeded, message)
+}
+
+/// Two keys and no Secret: the one that was never used goes, else the older.
+fn less_used(view: &View, keys: &[ListedKey]) -> Slot {
+    let unknown = keys.iter().find(|key| !view.world.last_used.contains_key(&key.id));
+    if let Some(key) = unknown {
+        return Slot::Ask(Step::ReadLastUsed(key.id.clone()));
+    }
+    let used = |key: &&ListedKey| view.world.last_used.get(&key.id).is_some_and(Option::is_some);
+    let victim = keys.iter().min_by_key(|key| (used(key), key.created));
+    victim.map_or(Slot::Free, |key| Slot::Give(key.id.clone()))
+}
+
+/// The published and the previous key: the previous gives way if it is in soak already, or if the
+/// published password is lost anyway (S3); else it is waited for.
+fn other(view: &View, need: Need) -> Slot {
+    let Some(previous) = view.previous() else { return Slot::Full(None) };
+    let overlap_ends = after(previous.superseded_at, view.desired.identity.durations.overlap);
+    if previous.deactivated_at.is_some() || !need.is_rotation() {
+        Slot::Give(previous.key.clone())
+    } else {
+        Slot::Full(Some(overlap_ends))
+    }
+}

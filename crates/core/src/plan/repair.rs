@@ -1,0 +1,115 @@
+//! The Secret's own shape: record, owner, labels, annotations and the data around the password.
+
+use crate::record::{Previous, Record};
+use crate::secret::SecretFacts;
+use crate::step::{SecretWrite, Step};
+use crate::time::seconds;
+
+use super::keys;
+use super::view::View;
+
+/// A record that says nothing about the previous key was stripped: any other key of the user may
+/// be the one that pods use, so it is recorded as previous, as of now, before anything else.
+pub fn history(view: &View) -> Option<Step> {
+    let facts = view.live()?;
+    let published = facts.published()?;
+    if facts.record.previous.is_some() {
+        return None;
+    }
+    let listed = keys::listed(view);
+    if listed.is_some() {
+        return listed;
+    }
+    let others = view.keys().map(|listing| listing.list.keys.as_slice()).unwrap_or_default();
+    let other = others.iter().find(|key| key.id != *published);
+    let previous = other.map(|key| Previous {
+        key: key.id.clone(),
+        superseded_at: seconds(view.now),
+        deactivated_at: None,
+    });
+    let issued = others.iter().find(|key| key.id == *published).map(|key| seconds(key.created));
+    let record = Record {
+        key: Some(published.clone()),
+        issued_at: facts.record.issued_at.or(issued),
+        previous: Some(previous),
+        ..facts.record.clone()
+    };
+    Some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}
+
+/// The record as it should be, with everything that doesn't depend on the key.
+pub fn current(view: &View) -> Record {
+    let (desired, record) = (view.desired, view.record());
+    let names = |map: &std::collections::BTreeMap<String, String>| map.keys().cloned().collect();
+    Record {
+        uid: Some(desired.identity.owner.uid.clone()),
+        user_name: Some(desired.identity.user.name.clone()),
+        policy_hash: Some(desired.policy.hash.clone()),
+        tags_hash: Some(desired.identity.tags_hash.clone()),
+        boundary: Some(desired.boundary()),
+        rendered_labels: names(&desired.labels),
+        rendered_annotations: names(&desired.annotations),
+        ..record
+    }
+}
+
+/// The record as it should be for the key that is published.
+fn wanted(view: &View) -> Option<Record> {
+    let key = view.published()?;
+    let digest = view.password_digest()?;
+    let rendering = view.desired.rendering(key);
+    let created = view.keys().and_then(|listing| listing.get(key)).map(|key| seconds(key.created));
+    let record = current(view);
+    Some(Record {
+        key: Some(key.clone()),
+        issued_at: record.issued_at.or(created),
+        previous: record.previous.or(Some(None)),
+        data_hash: Some(rendering.hash(digest)),
+        rendered_keys: Some(rendering.keys()),
+        password_digests: std::iter::once((view.desired.region.to_string(), digest.clone())).collect(),
+        ..record
+    })
+}
+
+/// Owner, labels and annotations from the spec are on the Secret, and none that left the spec.
+fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
+    let desired = view.desired;
+    let has = |map: &std::collections::BTreeMap<String, String>,
+               want: &std::collections::BTreeMap<String, String>| {
+        want.iter().all(|(key, value)| map.get(key) == Some(value))
+    };
+    let left = |before: &[String], now: &std::collections::BTreeMap<String, String>| {
+        before.iter().any(|key| !now.contains_key(key))
+    };
+    facts.is_controlled_by(&desired.identity.owner.uid)
+        && has(&facts.labels, &desired.all_labels())
+        && has(&facts.annotations, &desired.annotations)
+        && !left(&facts.record.rendered_labels, &desired.labels)
+        && !left(&facts.record.rendered_annotations, &desired.annotations)
+}
+
+/// The data are what the record says, and the record what the spec asks for.
+fn is_rendered(facts: &SecretFacts, wanted: &Record) -> bool {
+    let as_recorded = facts.content.is_none() || facts.is_consistent();
+    as_recorded
+        && facts.record.data_hash == wanted.data_hash
+        && facts.record.rendered_keys == wanted.rendered_keys
+}
+
+/// True if the Secret needs a write that takes a live read.
+pub fn is_due(view: &View) -> bool {
+    let (Some(facts), Some(wanted)) = (view.secret(), wanted(view)) else { return false };
+    !is_dressed(view, facts) || !is_rendered(facts, &wanted)
+}
+
+/// Restores what is not as it should be; the password is found again by its digest.
+pub fn secret(view: &View) -> Option<Step> {
+    let (facts, wanted) = (view.secret()?, wanted(view)?);
+    let render = !is_rendered(facts, &wanted);
+    if render || !is_dressed(view, facts) {
+        let record = wanted;
+        return Some(Step::WriteSecret(SecretWrite::Repair { record, render }));
+    }
+    let record = Record { attempt: facts.record.attempt.clone(), ..wanted };
+    (record != facts.record).then_some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}

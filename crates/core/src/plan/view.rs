@@ -1,0 +1,172 @@
+//! What the facts mean: the published key, the previous one, and why a new one is needed.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::desired::Desired;
+use crate::iam::UserFacts;
+use crate::identity::{Ownership, ownership};
+use crate::key::KeyId;
+use crate::record::{Previous, Record};
+use crate::secret::SecretFacts;
+use crate::time::after;
+use crate::world::{Listing, Publish, SecretView, UserView, World};
+
+/// What a check looks at.
+pub struct View<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What is known.
+    pub world: &'a World,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Why a new key is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// There is no Secret.
+    NoSecret,
+    /// The Secret names no key: it is a placeholder.
+    NoKey,
+    /// The published key no longer exists.
+    Gone,
+    /// The published password is nowhere in the data.
+    Lost,
+    /// The record holds no digest, so the password in the data can't be confirmed.
+    Unconfirmed,
+    /// The password is for another Region.
+    Region,
+}
+
+impl Need {
+    /// True if the published key works, so the new one may take its time (protocol step 7).
+    pub fn is_rotation(self) -> bool {
+        matches!(self, Self::Unconfirmed | Self::Region)
+    }
+
+    /// True if no Secret names a key.
+    pub fn is_unpublished(self) -> bool {
+        matches!(self, Self::NoSecret | Self::NoKey)
+    }
+}
+
+impl<'a> View<'a> {
+    /// The Secret, cached or live.
+    pub fn secret(&self) -> Option<&'a SecretFacts> {
+        self.world.secret()
+    }
+
+    /// The Secret with its content.
+    pub fn live(&self) -> Option<&'a SecretFacts> {
+        self.secret().filter(|facts| facts.content.is_some())
+    }
+
+    /// The record, empty if there is no Secret.
+    pub fn record(&self) -> Record {
+        self.secret().map(|facts| facts.record.clone()).unwrap_or_default()
+    }
+
+    /// The published key.
+    pub fn published(&self) -> Option<&'a KeyId> {
+        self.secret()?.published()
+    }
+
+    /// The previous key.
+    pub fn previous(&self) -> Option<&'a Previous> {
+        self.secret()?.record.previous_key()
+    }
+
+    /// The latest list of keys. A user made in this very pass needs none.
+    pub fn keys(&self) -> Option<&'a Listing> {
+        self.world.keys()
+    }
+
+    /// True if this pass made the user.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self.world.user, UserView::Fresh)
+    }
+
+    /// The user as read, if it was.
+    pub fn user(&self) -> Option<&'a UserFacts> {
+        match &self.world.user {
+            UserView::Found(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Whose the user is, if it was read.
+    pub fn ownership(&self) -> Option<Ownership> {
+        Some(ownership(&self.desired.identity.user, self.user()?))
+    }
+
+    /// True if a list shows the published key: proof that the user is ours (S4).
+    pub fn list_proves_user(&self) -> bool {
+        let shown = |key: &KeyId| self.keys().is_some_and(|listing| listing.get(key).is_some());
+        self.published().is_some_and(shown)
+    }
+
+    /// True if record and data say the same, nobody else wrote them and no attempt is under way:
+    /// then the Secret is believed, and IAM is not asked.
+    pub fn is_believed(&self) -> bool {
+        let Some(facts) = self.secret() else { return false };
+        let vouched = match &facts.content {
+            Some(_) => facts.is_consistent(),
+            None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
+        };
+        vouched && facts.record.is_complete() && facts.record.attempt.is_none()
+    }
+
+    /// The digest of the password for the wanted Region.
+    pub fn password_digest(&self) -> Option<&'a String> {
+        self.secret()?.record.password_digests.get(self.desired.region.as_str())
+    }
+
+    /// Why a new key is needed, if one is.
+    pub fn need(&self) -> Option<Need> {
+        let facts = match &self.world.secret {
+            SecretView::Unlooked => return None,
+            SecretView::Absent { .. } => return Some(Need::NoSecret),
+            SecretView::Cached(facts) | SecretView::Live(facts) => facts,
+        };
+        let Some(key) = facts.published() else { return Some(Need::NoKey) };
+        if self.is_gone(key) {
+            return Some(Need::Gone);
+        }
+        match self.password_digest() {
+            Some(digest) if facts.holds(digest) == Some(false) => Some(Need::Lost),
+            Some(_) => None,
+            None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
+            None => Some(Need::Region),
+        }
+    }
+
+    /// True if two lists a settle time apart lack the key (R6), or if this pass had to make the
+    /// user anew. A key that this pass minted itself is not asked about.
+    pub fn is_gone(&self, key: &KeyId) -> bool {
+        if self.world.attempt.publish == Publish::Landed {
+            return false;
+        }
+        self.is_fresh() || self.is_missing_twice(key)
+    }
+
+    /// True if two lists a settle time apart lack the key.
+    pub fn is_missing_twice(&self, key: &KeyId) -> bool {
+        let settle = self.desired.identity.durations.settle;
+        let mut lacking = self.world.listings.iter().filter(|listing| listing.get(key).is_none());
+        let (Some(first), Some(last)) = (lacking.next(), lacking.next_back()) else { return false };
+        last.at >= after(first.at, settle) && self.keys().is_some_and(|latest| latest.get(key).is_none())
+    }
+}
+
+/// True if the Secret, as known, holds a credential that matches the spec.
+pub fn serves(desired: &Desired, world: &World) -> bool {
+    let Some(facts) = world.secret() else { return false };
+    let record = &facts.record;
+    let Some(digest) = record.password_digests.get(desired.region.as_str()) else { return false };
+    let rendered = record.key.as_ref().map(|key| desired.rendering(key).hash(digest));
+    record.is_complete()
+        && facts.is_controlled_by(&desired.identity.owner.uid)
+        && rendered == record.data_hash
+        && facts.holds(digest) != Some(false)
+        && record.policy_hash.as_ref() == Some(&desired.policy.hash)
+}

@@ -1,0 +1,88 @@
+//! Reasons: one list, used by conditions, events, metrics and logs alike.
+
+/// What a reason means for the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The credential works.
+    Good,
+    /// It is being worked on, or will be by itself.
+    Progress,
+    /// Somebody has to act.
+    Blocked,
+}
+
+macro_rules! reasons {
+    ($($name:ident $kind:ident $meaning:literal $action:literal;)*) => {
+        /// Why a credential is in its state.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The reason as written in conditions, events and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+
+            /// What the reason means for the object.
+            pub fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind),* }
+            }
+
+            /// What happened, for the documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning),* }
+            }
+
+            /// Who has to do what, for the documentation.
+            pub fn action(self) -> &'static str {
+                match self { $(Self::$name => $action),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Provisioned Good "The Secret holds a credential that matches the spec." "Nothing to do.";
+    Provisioning Progress "User, policy, key or Secret are being made or repaired." "Wait.";
+    WaitingForKeySlot Progress "The user holds two keys that may both be in use, and IAM allows no third. The message says until when." "Wait; or delete the previous key if nothing uses it.";
+    Throttled Progress "AWS or the API server asked to slow down." "Wait; raise nothing, the limit is the account's.";
+    AwsUnavailable Progress "AWS gave no clear answer." "Wait; look at the AWS status page and the network path if it lasts.";
+    ApiServerUnavailable Progress "The API server gave no clear answer." "Wait; look at the control plane if it lasts.";
+    Deleting Progress "The object is being deleted; its IAM user is being removed." "Wait.";
+    InvalidSpec Blocked "The spec asks for something that can't be." "The object's author: change the field that the message names.";
+    NotAllowed Blocked "The spec asks for something that the operator's admin doesn't allow." "The object's author: use one of the values in the message; or the admin: allow it.";
+    RegionHasNoSmtpEndpoint Blocked "SES has no SMTP endpoint in the Region." "The object's author: choose another Region.";
+    RegionUnknown Blocked "Nothing is known of an SMTP endpoint in the Region." "Check the spelling; or the admin: list the Region in the endpoints file.";
+    PartitionMismatch Blocked "The Region is in another AWS partition than the operator's account." "Use a Region of the account's partition, or another operator.";
+    AccountMismatch Blocked "The operator's AWS credentials are of another account than the one where the user was made." "The admin: give the operator credentials of the account that the message names.";
+    SecretNotOwned Blocked "A Secret of that name exists and is not this object's. It is left untouched, and nothing is done in AWS." "Rename one of the two, or delete the Secret.";
+    SecretImmutable Blocked "The Secret is marked immutable, so its data can't be changed." "Delete the Secret; it is made again with a new key.";
+    SecretRefused Blocked "The API server refused the Secret: a quota, an admission rule, or a namespace that is being deleted." "The namespace's owner: make room, or change the rule.";
+    UserNotOwned Blocked "An IAM user of that name exists and its path or tags are not this object's. It is left untouched." "The AWS admin: delete or rename that user, or restore its tags.";
+    OwnershipContested Blocked "The IAM user was made for this object by another installation that uses the same cluster id." "The admin: give each cluster an id of its own.";
+    AccessDenied Blocked "AWS or the API server denies a right that the message names." "The admin: grant it. It is tried again by itself.";
+    BoundaryMissing Blocked "The permissions boundary that the operator is set to use doesn't exist in the account." "The AWS admin: create the policy, or correct the operator's setting.";
+    KeyQuotaExceeded Blocked "IAM refuses another key, or the user holds more keys than IAM allows." "The AWS admin: delete the keys that nothing uses, of those that the message names.";
+    KeyDeactivated Blocked "Somebody made the published key Inactive. It isn't replaced by itself, because this may be the response to an incident." "Make the key Active again, or delete it: then it is replaced.";
+    AccountLimitExceeded Blocked "The AWS account holds as many users as it may." "The AWS admin: delete users or raise the quota.";
+    PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter addresses.";
+    ForeignAttachment Blocked "Something that the operator didn't make keeps the IAM user from being deleted. It is left untouched." "The AWS admin: remove what the message names.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_explained() {
+        for reason in Reason::ALL {
+            assert!(reason.meaning().ends_with('.') && reason.action().ends_with('.'), "{}", reason.as_str());
+            assert!(reason.as_str().starts_with(|c: char| c.is_ascii_uppercase()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The whole vocabulary of the operator: what it can be told to do, and what can come of it.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::iam::{Failure, KeyList, UserFacts};
+use crate::key::KeyId;
+use crate::reason::Reason;
+use crate::record::Record;
+use crate::secret::SecretFacts;
+
+/// One thing to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read the target Secret live and whole.
+    ReadSecret,
+    /// `GetUser`.
+    ReadUser,
+    /// `ListAccessKeys`.
+    ListKeys,
+    /// `GetAccessKeyLastUsed`.
+    ReadLastUsed(KeyId),
+    /// `CreateUser`, with path, tags and boundary.
+    CreateUser,
+    /// `PutUserPermissionsBoundary`.
+    PutBoundary,
+    /// `TagUser` with the tags that the user should have.
+    TagUser,
+    /// `TagUser` with the mark of a user that was let go on purpose.
+    TagReleased,
+    /// `PutUserPolicy`.
+    PutPolicy,
+    /// `CreateAccessKey`: exactly one attempt.
+    MintKey,
+    /// `UpdateAccessKey` to Inactive.
+    DeactivateKey(KeyId),
+    /// `DeleteAccessKey`.
+    DeleteKey(KeyId),
+    /// `DeleteUserPolicy`.
+    DeletePolicy,
+    /// `DeleteUser`.
+    DeleteUser,
+    /// Put the finalizer on the object and record the account, in one conditional write.
+    AddFinalizer {
+        /// Account to record, 12 digits.
+        account: String,
+    },
+    /// Take the finalizer off.
+    RemoveFinalizer,
+    /// Write the target Secret.
+    WriteSecret(SecretWrite),
+    /// What an unclear outcome may have left behind has been looked for: the memo may drop it.
+    Forget,
+    /// Stay in the pass until then.
+    Pause {
+        /// When to go on.
+        until: Timestamp,
+        /// What is waited for, for the status.
+        message: String,
+    },
+    /// The pass is over.
+    End(End),
+}
+
+/// A write of the target Secret. Every one is conditional (rule R2): on absence, or on the version
+/// that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretWrite {
+    /// Create it without data: the fence where there is no Secret.
+    Placeholder(Record),
+    /// Create it with the minted key's data.
+    Create(Record),
+    /// Write this attempt's nonce into the record: the fence where there is a Secret.
+    Fence(Record),
+    /// Replace the data by the minted key's.
+    Publish(Record),
+    /// Write the record and nothing else.
+    Annotate(Record),
+    /// Restore owner, labels and annotations and, if asked, render the data again with the
+    /// password that is found in them.
+    Repair {
+        /// The record to write.
+        record: Record,
+        /// True if the data are rendered again.
+        render: bool,
+    },
+    /// Remove every tie to the operator.
+    Release,
+}
+
+/// How a pass ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything is as it should be until then.
+    Done {
+        /// When something falls due.
+        wake_at: Option<Timestamp>,
+    },
+    /// Not yet, and nobody has to act.
+    Wait {
+        /// When to look again; backing off if `None`.
+        until: Option<Timestamp>,
+        /// Reason.
+        reason: Reason,
+        /// What is waited for.
+        message: String,
+    },
+    /// Somebody has to act. Looked at again now and then.
+    Blocked {
+        /// Reason.
+        reason: Reason,
+        /// What is wrong, what is allowed, what to do.
+        message: String,
+    },
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It was done.
+    Done,
+    /// The Secret as read, or as the API server returned it after a write.
+    Secret(Box<SecretFacts>),
+    /// There is no Secret.
+    NoSecret,
+    /// The user.
+    User(UserFacts),
+    /// The user's keys.
+    Keys(KeyList),
+    /// When a key was last used.
+    LastUsed(Option<Timestamp>),
+    /// A key was made.
+    Minted(KeyId),
+    /// IAM said no, or nothing.
+    Iam(Failure),
+    /// The API server said no, or nothing.
+    Cluster(Refusal),
+}
+
+/// Why a call to the API server did not succeed. All kinds but [`Refusal::Unclear`] are clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The version is not the one that was read.
+    Conflict,
+    /// An object of that name exists.
+    Exists,
+    /// No such object.
+    NotFound,
+    /// RBAC denies it.
+    Denied {
+        /// Verb and resource, such as `update secrets`.
+        right: &'static str,
+    },
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// Too many requests. Certainly not executed.
+    Throttled,
+    /// Any other clear no: quota, admission, validation, by its machine-readable reason.
+    Refused {
+        /// `reason` of the API server's status, a word.
+        code: String,
+    },
+    /// No answer, or a server error: it may have been done.
+    Unclear,
+}

@@ -1,0 +1,60 @@
+//! Values that the tests of this crate build on.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::identity::{Installation, Owner};
+use crate::key::KeyId;
+use crate::record::Record;
+use crate::region::Partition;
+
+/// An installation in account 123456789012.
+pub fn installation() -> Installation {
+    Installation {
+        cluster_id: "c1".into(),
+        install_id: "i1".into(),
+        account: "123456789012".into(),
+        partition: Partition::Commercial,
+        user_path: "/ses-smtp/".into(),
+        user_prefix: "ses-smtp-".into(),
+        boundary_name: None,
+    }
+}
+
+/// The object `mailer` in namespace `shop`.
+pub fn owner() -> Owner {
+    Owner {
+        namespace: "shop".into(),
+        name: "mailer".into(),
+        uid: "0f9d3c1a-22bb-4c3d-8e4f-5a6b7c8d9e0f".into(),
+    }
+}
+
+/// The n-th key id.
+pub fn key(n: u32) -> KeyId {
+    KeyId::parse(&format!("AKIAEXAMPLE{n:09}")).unwrap()
+}
+
+/// `seconds` after the tests' beginning of time.
+pub fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// A complete record that publishes `key`.
+pub fn record(key: &KeyId) -> Record {
+    Record {
+        uid: Some(owner().uid),
+        user_name: Some("ses-smtp-shop-mailer-0f9d3c1a22".into()),
+        key: Some(key.clone()),
+        issued_at: Some(time(0)),
+        previous: Some(None),
+        policy_hash: Some("p".into()),
+        tags_hash: Some("t".into()),
+        boundary: Some(String::new()),
+        password_digests: BTreeMap::from([("eu-central-1".into(), "d".into())]),
+        data_hash: Some("h".into()),
+        rendered_keys: Some(vec!["host".into(), "password".into()]),
+        ..Record::default()
+    }
+}

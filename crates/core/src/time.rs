@@ -1,0 +1,82 @@
+//! Durations of the protocol and arithmetic on points in time. The clock itself is the caller's.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// Every duration that the protocol waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Durations {
+    /// How long IAM may lag behind itself.
+    pub settle: SignedDuration,
+    /// How long a new key may take until SES knows it; waited in place of a login.
+    pub key_settle: SignedDuration,
+    /// How long a superseded key stays usable.
+    pub overlap: SignedDuration,
+    /// How long a deactivated key is kept before it is deleted.
+    pub soak: SignedDuration,
+    /// Pause before the second replacement of a lost password; doubles from there.
+    pub loss_backoff: SignedDuration,
+    /// The longest pause between two replacements of a lost password.
+    pub loss_backoff_cap: SignedDuration,
+    /// Age at which a key that nobody has seen published may be deleted: a Secret naming it has
+    /// landed by then, or never will. Bound to real request timeouts, so never scaled.
+    pub unseen_key_age: SignedDuration,
+    /// Age up to which a fresh key may be published without a settle pause. Never scaled.
+    pub publish_window: SignedDuration,
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self {
+            settle: SignedDuration::from_secs(crate::iam::SETTLE_SECONDS),
+            key_settle: SignedDuration::from_secs(60),
+            overlap: SignedDuration::from_hours(24),
+            soak: SignedDuration::from_hours(24),
+            loss_backoff: SignedDuration::from_mins(5),
+            loss_backoff_cap: SignedDuration::from_hours(1),
+            unseen_key_age: SignedDuration::from_mins(2),
+            publish_window: SignedDuration::from_secs(30),
+        }
+    }
+}
+
+impl Durations {
+    /// The durations, `scale` times shorter but for the two that are bound to real timeouts.
+    #[must_use]
+    pub fn scaled(self, scale: f64) -> Self {
+        let shorter = |duration: SignedDuration| {
+            SignedDuration::try_from_secs_f64(duration.as_secs_f64() / scale).unwrap_or(duration)
+        };
+        Self {
+            settle: shorter(self.settle),
+            key_settle: shorter(self.key_settle),
+            overlap: shorter(self.overlap),
+            soak: shorter(self.soak),
+            loss_backoff: shorter(self.loss_backoff),
+            loss_backoff_cap: shorter(self.loss_backoff_cap),
+            ..self
+        }
+    }
+}
+
+/// `time` plus `duration`, or the end of time.
+pub fn after(time: Timestamp, duration: SignedDuration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// `time` cut to whole seconds, the precision of every record.
+pub fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_spares_what_real_timeouts_bound() {
+        let scaled = Durations::default().scaled(600.0);
+        assert_eq!(scaled.overlap, SignedDuration::from_secs(144));
+        assert_eq!(scaled.unseen_key_age, SignedDuration::from_mins(2));
+        assert_eq!(scaled.publish_window, SignedDuration::from_secs(30));
+    }
+}
