@@ -1,0 +1,106 @@
+//! Translates what the SDK reports into the core's [`Failure`].
+//!
+//! Owns the reading of error codes. The line that matters runs between "certainly not done" and
+//! "unclear": whatever is not a well-formed refusal by the service is unclear.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_iam::config::http::HttpResponse;
+use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
+use ses_smtp_core::iam::{Blocker, Failure};
+
+use super::Action;
+
+/// The longest error code that is passed on.
+const MAX_CODE: usize = 64;
+/// The code given when the SDK found no usable credentials, so that nothing was sent.
+const NO_CREDENTIALS: &str = "NoCredentials";
+/// The code given when the SDK could not build the request.
+const NOT_SENT: &str = "RequestNotBuilt";
+
+/// The failure of a call of `action` on `resource` (a user's name).
+pub(super) fn failure<E>(action: Action, resource: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ConstructionFailure(_) => not_sent(),
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => refused(NO_CREDENTIALS),
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let said = service.err();
+            answered(action, resource, status, said.code(), said.message().unwrap_or_default())
+        }
+        _ => Failure::Unclear,
+    }
+}
+
+/// The failure that an answer with `status`, error `code` and `message` stands for.
+fn answered(action: Action, resource: &str, status: u16, code: Option<&str>, message: &str) -> Failure {
+    if status == 429 {
+        return Failure::Throttled;
+    }
+    match code {
+        Some("Throttling" | "ThrottlingException" | "RequestLimitExceeded") => Failure::Throttled,
+        // A server error may come after the effect, and without a code it isn't IAM's answer.
+        None => Failure::Unclear,
+        Some(_) if !(400..500).contains(&status) => Failure::Unclear,
+        Some("EntityAlreadyExists") => Failure::Exists,
+        Some("NoSuchEntity") => Failure::Absent,
+        Some("LimitExceeded") => Failure::Limit,
+        Some("DeleteConflict") => Failure::Conflict(blocker(message)),
+        Some("ConcurrentModification" | "EntityTemporarilyUnmodifiable") => Failure::Busy,
+        Some("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") => {
+            Failure::Denied { action: denied_right(action, message), resource: resource.to_owned() }
+        }
+        Some(code) => refused(code),
+    }
+}
+
+/// The failure of a call that could not be put together.
+pub(super) fn not_sent() -> Failure {
+    refused(NOT_SENT)
+}
+
+fn refused(code: &str) -> Failure {
+    Failure::Refused { code: code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect() }
+}
+
+/// What IAM's `DeleteConflict` complains about. The kind is told in the message only.
+fn blocker(message: &str) -> Blocker {
+    let message = message.to_ascii_lowercase();
+    let names = |word| message.contains(word);
+    if names("access key") {
+        Blocker::AccessKeys
+    } else if names("login profile") {
+        Blocker::LoginProfile
+    } else if names("group") {
+        Blocker::Groups
+    } else if names("detach") || names("attached polic") {
+        Blocker::AttachedPolicies
+    } else if names("polic") {
+        Blocker::InlinePolicies
+    } else {
+        Blocker::Other
+    }
+}
+
+/// The right that the denial names, if it is one that the operator knows: `CreateUser` with tags is
+/// also denied for want of `iam:TagUser`.
+fn denied_right(action: Action, message: &str) -> &'static str {
+    let named = |right: &&str| message.split_whitespace().any(|word| word == *right);
+    Action::ALL.map(Action::right).iter().find(|right| named(right)).copied().unwrap_or(action.right())
+}
+
+/// True if the SDK gave up while it looked for credentials, before anything was sent.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

@@ -1,0 +1,276 @@
+//! Paces every IAM call of the process and repeats the throttled ones.
+//!
+//! Owns the queue of callers, first in, first out. A throttle answer is certainly not executed, so
+//! even `CreateAccessKey` may be repeated after one (rule R5); no other answer is looked at.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use ses_smtp_core::iam::{Failure, KeyList, UserFacts, UserSpec};
+use ses_smtp_core::key::KeyId;
+use tokio::time::{Instant, sleep};
+
+use super::pace::{Limits, Pace};
+use super::{Activity, Iam, MintedKey, Reply};
+
+/// First pause of a throttled call; doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause of a throttled call.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// How long after its first throttle answer a call is given up, so that the pass can end (L3).
+const BUDGET: Duration = Duration::from_mins(1);
+
+/// An [`Iam`] that keeps the process's pace. Share one for each account: clones of the limits don't
+/// know of each other.
+pub struct Limited<I> {
+    inner: I,
+    /// Held by whoever is next; tokio's mutex is fair, which makes it the queue.
+    turn: tokio::sync::Mutex<()>,
+    pace: std::sync::Mutex<Pace>,
+}
+
+impl<I> Limited<I> {
+    /// Paces `inner` by `limits`.
+    pub fn new(inner: I, limits: Limits) -> Self {
+        let pace = std::sync::Mutex::new(Pace::new(limits, Instant::now()));
+        Self { inner, turn: tokio::sync::Mutex::new(()), pace }
+    }
+
+    /// Waits for the caller's turn and a token.
+    async fn wait(&self) {
+        let _turn = self.turn.lock().await;
+        while let Some(pause) = self.with_pace(Pace::take) {
+            sleep(pause).await;
+        }
+    }
+
+    fn with_pace<T>(&self, act: impl FnOnce(&mut Pace, Instant) -> T) -> T {
+        act(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    }
+
+    /// Makes a call in its turn, again and again while it is throttled and the budget lasts.
+    async fn call<'a, T>(&'a self, send: impl Fn(&'a I) -> Reply<'a, T>) -> Result<T, Failure> {
+        let mut first_throttled = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.wait().await;
+            let result = send(&self.inner).await;
+            if !matches!(result, Err(Failure::Throttled)) {
+                return result;
+            }
+            let wait = jittered(pause);
+            self.with_pace(|pace, now| pace.throttled(now, wait));
+            let since = *first_throttled.get_or_insert_with(Instant::now);
+            if since.elapsed() + wait >= BUDGET {
+                return result;
+            }
+            sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Between half of `pause` and the whole of it.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+impl<I: Iam> Iam for Limited<I> {
+    fn create_user<'a>(&'a self, user: &'a UserSpec) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.create_user(user)))
+    }
+
+    fn get_user<'a>(&'a self, user: &'a str) -> Reply<'a, UserFacts> {
+        Box::pin(self.call(move |iam| iam.get_user(user)))
+    }
+
+    fn put_user_policy<'a>(&'a self, user: &'a str, policy: &'a str, document: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.put_user_policy(user, policy, document)))
+    }
+
+    fn tag_user<'a>(&'a self, user: &'a str, tags: &'a BTreeMap<String, String>) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.tag_user(user, tags)))
+    }
+
+    fn put_user_permissions_boundary<'a>(&'a self, user: &'a str, boundary: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.put_user_permissions_boundary(user, boundary)))
+    }
+
+    fn list_access_keys<'a>(&'a self, user: &'a str) -> Reply<'a, KeyList> {
+        Box::pin(self.call(move |iam| iam.list_access_keys(user)))
+    }
+
+    fn create_access_key<'a>(&'a self, user: &'a str) -> Reply<'a, MintedKey> {
+        Box::pin(self.call(move |iam| iam.create_access_key(user)))
+    }
+
+    fn get_access_key_last_used<'a>(&'a self, user: &'a str, key: &'a KeyId) -> Reply<'a, Option<Timestamp>> {
+        Box::pin(self.call(move |iam| iam.get_access_key_last_used(user, key)))
+    }
+
+    fn update_access_key<'a>(&'a self, user: &'a str, key: &'a KeyId, to: Activity) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.update_access_key(user, key, to)))
+    }
+
+    fn delete_access_key<'a>(&'a self, user: &'a str, key: &'a KeyId) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.delete_access_key(user, key)))
+    }
+
+    fn delete_user_policy<'a>(&'a self, user: &'a str, policy: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.delete_user_policy(user, policy)))
+    }
+
+    fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.delete_user(user)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::FutureExt as _;
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// A server with a bucket of its own. `delete_user` is all that the tests call.
+    struct Server {
+        rate: f64,
+        burst: f64,
+        bucket: Mutex<(f64, Instant)>,
+        throttled: AtomicU32,
+        served: Mutex<Vec<String>>,
+    }
+
+    impl Server {
+        fn new(rate: f64, burst: f64) -> Self {
+            let bucket = Mutex::new((burst, Instant::now()));
+            Self { rate, burst, bucket, throttled: AtomicU32::new(0), served: Mutex::default() }
+        }
+
+        fn serve(&self, user: &str) -> Result<(), Failure> {
+            let mut bucket = self.bucket.lock().unwrap();
+            let tokens = (bucket.0 + bucket.1.elapsed().as_secs_f64() * self.rate).min(self.burst);
+            let enough = tokens >= 1.0;
+            *bucket = (if enough { tokens - 1.0 } else { tokens }, Instant::now());
+            if enough {
+                self.served.lock().unwrap().push(user.to_owned());
+                return Ok(());
+            }
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+            Err(Failure::Throttled)
+        }
+    }
+
+    impl Iam for Server {
+        fn create_user<'a>(&'a self, _: &'a UserSpec) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn get_user<'a>(&'a self, _: &'a str) -> Reply<'a, UserFacts> {
+            async { Err(Failure::Unclear) }.boxed()
+        }
+        fn put_user_policy<'a>(&'a self, _: &'a str, _: &'a str, _: &'a str) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn tag_user<'a>(&'a self, _: &'a str, _: &'a BTreeMap<String, String>) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn put_user_permissions_boundary<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn list_access_keys<'a>(&'a self, _: &'a str) -> Reply<'a, KeyList> {
+            unimplemented!()
+        }
+        fn create_access_key<'a>(&'a self, _: &'a str) -> Reply<'a, MintedKey> {
+            unimplemented!()
+        }
+        fn get_access_key_last_used<'a>(&'a self, _: &'a str, _: &'a KeyId) -> Reply<'a, Option<Timestamp>> {
+            unimplemented!()
+        }
+        fn update_access_key<'a>(&'a self, _: &'a str, _: &'a KeyId, _: Activity) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn delete_access_key<'a>(&'a self, _: &'a str, _: &'a KeyId) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn delete_user_policy<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()> {
+            // A call takes a while, so that several are under way at once.
+            Box::pin(async move {
+                sleep(Duration::from_millis(50)).await;
+                self.serve(user)
+            })
+        }
+    }
+
+    fn limited(server: Server, rate: f64, burst: u32) -> Arc<Limited<Server>> {
+        Arc::new(Limited::new(server, Limits { rate, burst }))
+    }
+
+    async fn call_from(iam: &Arc<Limited<Server>>, callers: usize) -> Vec<Result<(), Failure>> {
+        let call = |caller: usize| {
+            let iam = Arc::clone(iam);
+            async move { iam.delete_user(&caller.to_string()).await }
+        };
+        join_all((0..callers).map(|caller| tokio::spawn(call(caller)).map(Result::unwrap))).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn serves_callers_in_their_order_at_the_rate() {
+        let iam = limited(Server::new(1000.0, 1000.0), 10.0, 5);
+        let started = Instant::now();
+        assert!(call_from(&iam, 105).await.iter().all(Result::is_ok));
+        assert!((9.9..10.5).contains(&started.elapsed().as_secs_f64()));
+        let order: Vec<String> = (0..105).map(|caller| caller.to_string()).collect();
+        assert_eq!(*iam.inner.served.lock().unwrap(), order);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn adapts_to_a_slower_server() {
+        let iam = limited(Server::new(10.0, 10.0), 20.0, 10);
+        let started = Instant::now();
+        let results = call_from(&iam, 1000).await;
+        let throttled = iam.inner.throttled.load(Ordering::Relaxed);
+        assert!(results.iter().all(Result::is_ok));
+        assert!(throttled < 100, "{throttled} throttle answers for 1000 calls");
+        assert!(started.elapsed() < Duration::from_mins(3), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_within_the_budget() {
+        let iam = limited(Server::new(0.0, 0.0), 20.0, 10);
+        let started = Instant::now();
+        assert_eq!(iam.delete_user("u").await, Err(Failure::Throttled));
+        assert!((40.0..65.0).contains(&started.elapsed().as_secs_f64()));
+        assert!(iam.inner.throttled.load(Ordering::Relaxed) < 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeats_nothing_but_throttled_calls() {
+        let iam = limited(Server::new(1.0, 1.0), 20.0, 10);
+        let started = Instant::now();
+        assert_eq!(iam.get_user("u").await, Err(Failure::Unclear));
+        assert!(started.elapsed() < Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_leaves_frees_its_place() {
+        let iam = limited(Server::new(1000.0, 1000.0), 1.0, 1);
+        iam.delete_user("first").await.unwrap();
+        let waiting = {
+            let iam = Arc::clone(&iam);
+            tokio::spawn(async move { iam.delete_user("gone").await })
+        };
+        sleep(Duration::from_millis(10)).await;
+        waiting.abort();
+        iam.delete_user("next").await.unwrap();
+        assert_eq!(*iam.inner.served.lock().unwrap(), ["first", "next"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! What is read off every IAM reply beside its body: the server's clock and the request's id.
+//!
+//! Owns the audit line, one for each call that changes something, and the report to the metrics.
+//! Neither ever sees a body.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_iam::config::http::HttpResponse;
+use aws_sdk_iam::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_iam::primitives::{DateTime, DateTimeFormat};
+use k8s_openapi::jiff::Timestamp;
+use ses_smtp_core::iam::Failure;
+use ses_smtp_core::key::KeyId;
+use tokio::time::Instant;
+
+use super::{Action, MintedKey, errors};
+
+/// Who counts calls.
+pub trait CallRecorder: Send + Sync + 'static {
+    /// One HTTP call of `action` ended with `outcome` (`ok` or the failure's name) after `took`.
+    fn called(&self, action: &'static str, outcome: &'static str, took: Duration);
+}
+
+/// The headers of one reply.
+#[derive(Clone, Debug, Default)]
+struct Headers {
+    date: Option<Timestamp>,
+    request_id: Option<String>,
+}
+
+/// An interceptor that keeps the headers of the last reply of one operation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeaderTap(Arc<Mutex<Headers>>);
+
+impl HeaderTap {
+    fn headers(&self) -> Headers {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server's clock, by the reply's `Date` header.
+    pub(super) fn server_time(&self) -> Option<Timestamp> {
+        self.headers().date
+    }
+}
+
+impl Intercept for HeaderTap {
+    fn name(&self) -> &'static str {
+        "HeaderTap"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response().headers();
+        let seen = Headers {
+            date: headers.get("date").and_then(http_date),
+            request_id: headers.get("x-amzn-requestid").map(str::to_owned),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        Ok(())
+    }
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    timestamp(&DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?)
+}
+
+/// The SDK's time as ours.
+pub(super) fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
+}
+
+/// One call under way: what it is about, and since when.
+pub(super) struct Call<'a> {
+    action: Action,
+    user: &'a str,
+    key: Option<&'a KeyId>,
+    started: Instant,
+    pub(super) tap: HeaderTap,
+}
+
+impl<'a> Call<'a> {
+    /// A call of `action` on `user`, about to be sent.
+    pub(super) fn new(action: Action, user: &'a str) -> Self {
+        Self { action, user, key: None, started: Instant::now(), tap: HeaderTap::default() }
+    }
+
+    /// The same call, about a key of the user.
+    pub(super) fn about(mut self, key: &'a KeyId) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Ends the call: reads the SDK's result with `read`, which gives `None` for an answer that
+    /// lacks what it must hold, then counts and audits the call.
+    pub(super) fn end<O, T, E>(
+        self,
+        recorder: &dyn CallRecorder,
+        result: Result<O, SdkError<E, HttpResponse>>,
+        read: impl FnOnce(O, &HeaderTap) -> Option<T>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let result = self.conclude(recorder, result, read);
+        self.audit(&result, self.key);
+        result
+    }
+
+    /// Ends the call that makes a key; the audit line names the new key.
+    pub(super) fn end_mint<O, E>(
+        self,
+        recorder: &dyn CallRecorder,
+        result: Result<O, SdkError<E, HttpResponse>>,
+        read: impl FnOnce(O, &HeaderTap) -> Option<MintedKey>,
+    ) -> Result<MintedKey, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let result = self.conclude(recorder, result, read);
+        self.audit(&result, result.as_ref().ok().map(|minted| &minted.id));
+        result
+    }
+
+    fn conclude<O, T, E>(
+        &self,
+        recorder: &dyn CallRecorder,
+        result: Result<O, SdkError<E, HttpResponse>>,
+        read: impl FnOnce(O, &HeaderTap) -> Option<T>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let result = match result {
+            Ok(output) => read(output, &self.tap).ok_or(Failure::Unclear),
+            Err(error) => Err(errors::failure(self.action, self.user, &error)),
+        };
+        recorder.called(self.action.name(), outcome(&result), self.started.elapsed());
+        result
+    }
+
+    fn audit<T>(&self, result: &Result<T, Failure>, key: Option<&KeyId>) {
+        if !self.action.mutates() {
+            return;
+        }
+        tracing::info!(
+            target: "audit",
+            action = self.action.name(),
+            user = self.user,
+            access_key_id = key.map(KeyId::as_str),
+            outcome = outcome(result),
+            request_id = self.tap.headers().request_id,
+            "IAM call"
+        );
+    }
+}
+
+/// The name of a result in metrics and the audit log.
+fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Failure::Exists) => "exists",
+        Err(Failure::Absent) => "absent",
+        Err(Failure::Limit) => "limit",
+        Err(Failure::Conflict(_)) => "conflict",
+        Err(Failure::Denied { .. }) => "denied",
+        Err(Failure::Busy) => "busy",
+        Err(Failure::Throttled) => "throttled",
+        Err(Failure::Refused { .. }) => "refused",
+        Err(Failure::Unclear) => "unclear",
+    }
+}

@@ -1,0 +1,109 @@
+//! The SDK's configuration: credentials, Region, transport, time limits.
+//!
+//! Owns every setting of the SDK. Credentials and endpoints come by the SDK's own chain and
+//! environment variables; nothing of that is decided here.
+
+use std::time::Duration;
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_smithy_http_client::{Builder, tls};
+
+/// The environment variable that makes the SDK log bodies that hold secret access keys.
+pub const SENSITIVE_BODIES: &str = "LOG_SENSITIVE_BODIES";
+
+/// Region for choosing partition and signature when none is configured: IAM of partition `aws` sits
+/// there.
+const FALLBACK_REGION: &str = "us-east-1";
+const CONNECT: Duration = Duration::from_secs(3);
+/// Below the time that a lost leader may still be at work, see the leader lease.
+const ATTEMPT: Duration = Duration::from_secs(8);
+const OPERATION: Duration = Duration::from_secs(10);
+
+/// True if the environment asks the SDK to log bodies, as the SDK reads it.
+pub fn reveals_bodies(value: Option<&str>) -> bool {
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// What every AWS client of the process shares.
+#[derive(Clone, Debug)]
+pub struct Session(SdkConfig);
+
+impl Session {
+    /// Loads configuration from the SDK's chain.
+    pub async fn load() -> Self {
+        Self(loader().region(region()).load().await)
+    }
+
+    pub(super) fn config(&self) -> &SdkConfig {
+        &self.0
+    }
+}
+
+fn region() -> RegionProviderChain {
+    RegionProviderChain::default_provider().or_else(FALLBACK_REGION)
+}
+
+/// Behaviour is pinned, so that an SDK update doesn't change it. Retries are off: the limiter repeats
+/// throttled calls, and no other call may be repeated behind our back.
+fn loader() -> ConfigLoader {
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(Builder::new().tls_provider(tls).build_https())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(time_limits())
+}
+
+/// The SDK has no limit of its own but for connecting.
+fn time_limits() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(ATTEMPT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build()
+}
+
+#[cfg(test)]
+impl Session {
+    /// A session with the documentation's example credentials against a server at `endpoint`.
+    pub(super) async fn at(endpoint: &str) -> Self {
+        let example =
+            aws_sdk_iam::config::Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
+        let loader = loader().region(aws_config::Region::new(FALLBACK_REGION)).endpoint_url(endpoint);
+        Self(loader.credentials_provider(example).load().await)
+    }
+
+    /// A session whose chain finds no credentials.
+    pub(super) async fn without_credentials() -> Self {
+        use aws_credential_types::provider::error::CredentialsError;
+        #[derive(Debug)]
+        struct Nothing;
+        impl aws_sdk_iam::config::ProvideCredentials for Nothing {
+            fn provide_credentials<'a>(
+                &'a self,
+            ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                let nothing = Err(CredentialsError::not_loaded("nothing configured"));
+                aws_credential_types::provider::future::ProvideCredentials::ready(nothing)
+            }
+        }
+        let loader = loader().region(aws_config::Region::new(FALLBACK_REGION));
+        Self(loader.credentials_provider(Nothing).endpoint_url("http://127.0.0.1:1").load().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_when_the_sdk_would_log_bodies() {
+        assert!(reveals_bodies(Some("true")) && reveals_bodies(Some("TRUE")));
+        assert!(!reveals_bodies(None) && !reveals_bodies(Some("false")) && !reveals_bodies(Some("1")));
+    }
+}
