@@ -6,4 +6,6 @@
 
 pub mod aws;
 pub mod clock;
+pub mod cluster;
+pub mod controller;
 pub mod process;

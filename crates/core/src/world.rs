@@ -241,6 +241,8 @@ pub struct World {
     pub teardown: Teardown,
     /// How often, and when last, IAM did not know a user that this pass had made.
     pub lag: Option<(u32, Timestamp)>,
+    /// The pass is to end soon: its time is up, or the process is asked to stop.
+    pub ending: bool,
     /// The failure that ends the pass, and the step that it befell.
     pub failed: Option<(Step, Failed)>,
     /// Mutating steps that were done, in order, for the event.
@@ -276,6 +278,7 @@ impl World {
             },
             teardown: Teardown::default(),
             lag: None,
+            ending: false,
             failed: None,
             did: Vec::new(),
             memo,

@@ -39,7 +39,8 @@ fn fence_fell(view: &View) -> bool {
     !ours || facts.published() != fence.published.as_ref() || attempt.conflicts > MAX_CONFLICTS
 }
 
-/// The pass failed between mint and publish, before a publish was sent.
+/// The pass failed between mint and publish, before a publish was sent; or it is to end, and the key
+/// would still have to wait. What can be published at once still is.
 fn failed(view: &View) -> bool {
-    view.world.failed.is_some()
+    view.world.failed.is_some() || view.world.ending && attempt::may_wait(view)
 }

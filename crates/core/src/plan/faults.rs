@@ -7,7 +7,7 @@ use crate::iam::Failure;
 use crate::reason::Reason;
 use crate::step::{End, Refusal, Step};
 use crate::time::after;
-use crate::world::{Failed, World};
+use crate::world::{Failed, Publish, World};
 
 use super::view::View;
 use super::{blocked, pause, wait};
@@ -15,18 +15,25 @@ use super::{blocked, pause, wait};
 /// How often a call is repeated because IAM doesn't know a user that it has just made.
 const MAX_LAG: u32 = 5;
 
-/// Ends the pass if a step failed for good.
+/// Ends the pass if a step failed for good, or if the pass has to end and holds no key that could
+/// still be published.
 pub fn ending(view: &View) -> Option<Step> {
     end(&view.desired.identity, view.world)
 }
 
-/// The end that a failure means, if there was one.
+/// The end that a failure means, or that time is up.
 pub fn end(identity: &Identity, world: &World) -> Option<Step> {
-    let (step, failed) = world.failed.as_ref()?;
+    let Some((step, failed)) = world.failed.as_ref() else { return out_of_time(world) };
     Some(match failed {
         Failed::Iam(failure) => of_iam(identity, step, failure),
         Failed::Cluster(refusal) => of_cluster(identity, refusal),
     })
+}
+
+fn out_of_time(world: &World) -> Option<Step> {
+    let holds_key = world.attempt.minted.is_some() && world.attempt.publish == Publish::NotSent;
+    let message = || "the pass was cut short and goes on in the next".to_owned();
+    (world.ending && !holds_key).then(|| wait(Reason::Provisioning, None, message()))
 }
 
 fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {

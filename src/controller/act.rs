@@ -1,0 +1,280 @@
+//! Carries out one step: one call, and its outcome in the core's words.
+//!
+//! Holds what only a pass may hold: the Secret as read, and the password of a key that it minted.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Error, ResourceExt as _};
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::desired::{Desired, Goal, Identity};
+use ses_smtp_core::iam::Failure;
+use ses_smtp_core::key::KeyId;
+use ses_smtp_core::layout;
+use ses_smtp_core::names::{POLICY_NAME, tag};
+use ses_smtp_core::password::{SmtpPassword, derive};
+use ses_smtp_core::record::Record;
+use ses_smtp_core::secret::{SecretFacts, create, record_patch, release, replace};
+use ses_smtp_core::step::{Effect, Refusal, SecretWrite, Step};
+
+use super::Context;
+use crate::aws::Activity;
+use crate::cluster::refusal;
+
+/// A key that this pass minted, derived at once: the secret key itself is gone already.
+struct Minted {
+    id: KeyId,
+    password: SmtpPassword,
+}
+
+/// The hands of one pass.
+pub struct Hands<'a> {
+    context: &'a Context,
+    goal: &'a Goal,
+    object: SesSmtpCredential,
+    live: Option<Secret>,
+    minted: Option<Minted>,
+}
+
+impl<'a> Hands<'a> {
+    /// For a pass over `object`.
+    pub fn new(context: &'a Context, goal: &'a Goal, object: &SesSmtpCredential) -> Self {
+        Self { context, goal, object: object.clone(), live: None, minted: None }
+    }
+
+    fn identity(&self) -> &'a Identity {
+        self.goal.identity()
+    }
+
+    /// Carries out `step`.
+    pub async fn act(&mut self, step: &Step) -> Effect {
+        match step {
+            Step::ReadSecret => self.read_secret().await,
+            Step::AddFinalizer { account } => self.add_finalizer(account).await,
+            Step::RemoveFinalizer => self.remove_finalizer().await,
+            Step::WriteSecret(write) => self.write(write).await,
+            Step::MintKey => self.mint().await,
+            Step::Forget | Step::Pause { .. } | Step::End(_) => Effect::Done,
+            _ => self.call(step).await.unwrap_or_else(Effect::Iam),
+        }
+    }
+
+    /// The calls to IAM but the mint.
+    async fn call(&self, step: &Step) -> Result<Effect, Failure> {
+        let (iam, user) = (&self.context.iam, &self.identity().user);
+        match step {
+            Step::ReadUser => return iam.get_user(&user.name).await.map(Effect::User),
+            Step::ListKeys => return iam.list_access_keys(&user.name).await.map(Effect::Keys),
+            Step::ReadLastUsed(key) => {
+                return iam.get_access_key_last_used(&user.name, key).await.map(Effect::LastUsed);
+            }
+            Step::CreateUser => iam.create_user(user).await?,
+            Step::PutBoundary => {
+                let boundary = user.boundary.clone().unwrap_or_default();
+                iam.put_user_permissions_boundary(&user.name, &boundary).await?;
+            }
+            Step::TagUser => iam.tag_user(&user.name, &user.tags).await?,
+            Step::TagReleased => self.tag_released().await?,
+            Step::PutPolicy => self.put_policy().await?,
+            Step::DeactivateKey(key) => iam.update_access_key(&user.name, key, Activity::Inactive).await?,
+            Step::DeleteKey(key) => iam.delete_access_key(&user.name, key).await?,
+            Step::DeletePolicy => iam.delete_user_policy(&user.name, POLICY_NAME).await?,
+            Step::DeleteUser => iam.delete_user(&user.name).await?,
+            _ => {}
+        }
+        Ok(Effect::Done)
+    }
+
+    async fn tag_released(&self) -> Result<(), Failure> {
+        let user = &self.identity().user;
+        let mut tags = user.tags.clone();
+        tags.insert(tag::RELEASED.to_owned(), self.context.clock.now().to_string());
+        self.context.iam.tag_user(&user.name, &tags).await
+    }
+
+    async fn put_policy(&self) -> Result<(), Failure> {
+        let Goal::Serve(desired) = self.goal else { return Ok(()) };
+        self.context
+            .iam
+            .put_user_policy(&self.identity().user.name, POLICY_NAME, &desired.policy.document)
+            .await
+    }
+
+    async fn mint(&mut self) -> Effect {
+        let Goal::Serve(desired) = self.goal else { return Effect::Done };
+        match self.context.iam.create_access_key(&self.identity().user.name).await {
+            Ok(key) => {
+                let password = derive(&key.secret, &desired.region);
+                self.minted = Some(Minted { id: key.id.clone(), password });
+                Effect::Minted(key.id)
+            }
+            Err(failure) => Effect::Iam(failure),
+        }
+    }
+
+    async fn read_secret(&mut self) -> Effect {
+        let identity = self.identity();
+        match self.context.secrets.get(&identity.owner.namespace, &identity.secret_name).await {
+            Ok(Some(secret)) => self.seen(secret),
+            Ok(None) => {
+                self.live = None;
+                Effect::NoSecret
+            }
+            Err(error) => Effect::Cluster(refusal(&error, "get secrets")),
+        }
+    }
+
+    async fn add_finalizer(&mut self, account: &str) -> Effect {
+        let patched = self.context.credentials.add_finalizer(&self.object, account).await;
+        self.patched(patched)
+    }
+
+    async fn remove_finalizer(&mut self) -> Effect {
+        let patched = self.context.credentials.remove_finalizer(&self.object).await;
+        self.patched(patched)
+    }
+
+    fn patched(&mut self, patched: Result<SesSmtpCredential, Error>) -> Effect {
+        let effect = match patched {
+            Ok(object) => {
+                self.object = object;
+                Effect::Done
+            }
+            Err(error) => Effect::Cluster(refusal(&error, "patch sessmtpcredentials")),
+        };
+        self.counted("SesSmtpCredential", effect)
+    }
+
+    async fn write(&mut self, write: &SecretWrite) -> Effect {
+        let effect = match (write, self.goal) {
+            (SecretWrite::Fence(record) | SecretWrite::Annotate(record), _) => self.annotate(record).await,
+            (SecretWrite::Release, _) => self.release().await,
+            (SecretWrite::Placeholder(record), Goal::Serve(desired)) => {
+                self.create(create(desired, record, std::collections::BTreeMap::new())).await
+            }
+            (SecretWrite::Create(record), Goal::Serve(desired)) => self.publish_first(desired, record).await,
+            (SecretWrite::Publish(record), Goal::Serve(desired)) => self.publish(desired, record).await,
+            (SecretWrite::Repair { record, render }, Goal::Serve(desired)) => {
+                self.repair(desired, record, *render).await
+            }
+            _ => Effect::Done,
+        };
+        self.counted("Secret", effect)
+    }
+
+    async fn create(&mut self, secret: Secret) -> Effect {
+        let namespace = &self.identity().owner.namespace;
+        match self.context.secrets.create(namespace, &secret).await {
+            Ok(created) => self.seen(created),
+            Err(error) => Effect::Cluster(refusal(&error, "create secrets")),
+        }
+    }
+
+    async fn replace(&mut self, secret: Secret) -> Effect {
+        let namespace = &self.identity().owner.namespace;
+        match self.context.secrets.replace(namespace, &secret.name_any(), &secret).await {
+            Ok(replaced) => self.seen(replaced),
+            Err(error) => Effect::Cluster(refusal(&error, "update secrets")),
+        }
+    }
+
+    async fn publish_first(&mut self, desired: &Desired, record: &Record) -> Effect {
+        let Some(minted) = &self.minted else { return outdated() };
+        let (record, data) = filled(desired, record, minted);
+        self.create(create(desired, &record, data)).await
+    }
+
+    async fn publish(&mut self, desired: &Desired, record: &Record) -> Effect {
+        let (Some(minted), Some(live)) = (&self.minted, &self.live) else { return outdated() };
+        let (record, data) = filled(desired, record, minted);
+        let secret = replace(live, desired, &record, Some(data));
+        self.replace(secret).await
+    }
+
+    async fn repair(&mut self, desired: &Desired, record: &Record, render: bool) -> Effect {
+        let Some(live) = &self.live else { return outdated() };
+        let data = if render { rendered(desired, record, live) } else { None };
+        if render && data.is_none() {
+            return outdated();
+        }
+        let secret = replace(live, desired, record, data);
+        self.replace(secret).await
+    }
+
+    async fn annotate(&mut self, record: &Record) -> Effect {
+        let identity = self.identity();
+        let (namespace, name) = (&identity.owner.namespace, &identity.secret_name);
+        let cached =
+            || self.context.cache.get(&(namespace.clone(), name.clone())).map(|facts| facts.resource_version);
+        let read = self.live.as_ref().and_then(|live| live.metadata.resource_version.clone());
+        let Some(version) = read.or_else(cached) else { return outdated() };
+        match self.context.secrets.patch(namespace, name, &record_patch(record, &version)).await {
+            Ok(metadata) => {
+                let facts = SecretFacts::of_metadata(&metadata);
+                if let Some(live) = &mut self.live {
+                    live.metadata = metadata;
+                }
+                self.known(facts)
+            }
+            Err(error) => Effect::Cluster(refusal(&error, "patch secrets")),
+        }
+    }
+
+    async fn release(&mut self) -> Effect {
+        let Some(live) = &self.live else { return outdated() };
+        let secret = release(live);
+        self.replace(secret).await
+    }
+
+    fn seen(&mut self, secret: Secret) -> Effect {
+        let facts = SecretFacts::of_secret(&secret);
+        self.live = Some(secret);
+        self.known(facts)
+    }
+
+    /// Our own writes are known at once, not only when the watch tells of them.
+    fn known(&self, facts: SecretFacts) -> Effect {
+        let identity = self.identity();
+        if facts.is_controlled_by(&identity.owner.uid) {
+            self.context
+                .cache
+                .put((identity.owner.namespace.clone(), identity.secret_name.clone()), facts.clone());
+        }
+        Effect::Secret(Box::new(facts))
+    }
+
+    fn counted(&self, kind: &'static str, effect: Effect) -> Effect {
+        let outcome = match &effect {
+            Effect::Cluster(Refusal::Conflict | Refusal::Exists | Refusal::NotFound) => "conflict",
+            Effect::Cluster(Refusal::Unclear) => "unclear",
+            Effect::Cluster(_) => "refused",
+            _ => "ok",
+        };
+        self.context.metrics.kube_write(kind, outcome);
+        effect
+    }
+}
+
+/// The Secret is not what the step was planned on.
+fn outdated() -> Effect {
+    Effect::Cluster(Refusal::Conflict)
+}
+
+type Data = std::collections::BTreeMap<String, k8s_openapi::ByteString>;
+
+/// Record and data of the minted key: the one place where the password is written.
+fn filled(desired: &Desired, record: &Record, minted: &Minted) -> (Record, Data) {
+    let (rendering, digest) = (desired.rendering(&minted.id), minted.password.digest());
+    let record = Record {
+        data_hash: Some(rendering.hash(&digest)),
+        rendered_keys: Some(rendering.keys()),
+        password_digests: std::iter::once((desired.region.to_string(), digest)).collect(),
+        ..record.clone()
+    };
+    (record, rendering.fill(&minted.password))
+}
+
+/// The data rendered again around the password that is found in them by its digest.
+fn rendered(desired: &Desired, record: &Record, live: &Secret) -> Option<Data> {
+    let digest = record.password_digests.get(desired.region.as_str())?;
+    let password = layout::recover(live.data.as_ref()?, digest)?;
+    Some(desired.rendering(record.key.as_ref()?).fill(&password))
+}

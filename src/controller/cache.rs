@@ -1,0 +1,86 @@
+//! What the metadata of our Secrets say, by namespace and name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use ses_smtp_core::secret::SecretFacts;
+
+/// Namespace and name.
+pub type Key = (String, String);
+
+/// Facts from the watch, overlaid with the replies to our own writes: whichever is newer.
+#[derive(Default)]
+pub struct SecretCache(Mutex<HashMap<Key, SecretFacts>>);
+
+impl SecretCache {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, SecretFacts>> {
+        // A panic elsewhere leaves the map whole: every change to it is a single call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a Secret.
+    pub fn get(&self, key: &Key) -> Option<SecretFacts> {
+        self.lock().get(key).cloned()
+    }
+
+    /// Takes facts unless newer ones are known. False if nothing changed.
+    pub fn put(&self, key: Key, facts: SecretFacts) -> bool {
+        let mut map = self.lock();
+        let known = map.get(&key);
+        if known.is_some_and(|known| !is_newer(&facts.resource_version, &known.resource_version)) {
+            return false;
+        }
+        map.insert(key, SecretFacts { content: None, ..facts });
+        true
+    }
+
+    /// The Secret is gone.
+    pub fn remove(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    /// Removes every Secret that a whole list doesn't show, and returns their keys.
+    pub fn retain(&self, listed: &HashSet<Key>) -> Vec<Key> {
+        let mut map = self.lock();
+        let gone: Vec<Key> = map.keys().filter(|key| !listed.contains(*key)).cloned().collect();
+        for key in &gone {
+            map.remove(key);
+        }
+        gone
+    }
+}
+
+/// Versions of one resource are comparable numbers in Kubernetes; should one be none, the later
+/// word counts.
+fn is_newer(new: &str, old: &str) -> bool {
+    match (new.parse::<u64>(), old.parse::<u64>()) {
+        (Ok(new), Ok(old)) => new > old,
+        _ => new != old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    fn facts(version: &str) -> SecretFacts {
+        SecretFacts::of_metadata(&ObjectMeta {
+            resource_version: Some(version.into()),
+            ..ObjectMeta::default()
+        })
+    }
+
+    #[test]
+    fn an_old_word_never_replaces_a_newer_one() {
+        let (cache, key) = (SecretCache::default(), ("shop".to_owned(), "mailer".to_owned()));
+        assert!(cache.put(key.clone(), facts("9")));
+        assert!(cache.put(key.clone(), facts("10")));
+        assert!(!cache.put(key.clone(), facts("9")));
+        assert!(!cache.put(key.clone(), facts("10")));
+        assert_eq!(cache.get(&key).unwrap().resource_version, "10");
+        assert_eq!(cache.retain(&HashSet::new()).len(), 1);
+        assert!(cache.get(&key).is_none());
+    }
+}

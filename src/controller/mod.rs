@@ -1,0 +1,161 @@
+//! The controller: watches, one pass per object at a time, and what is remembered between passes.
+//!
+//! Owns when a pass runs and what happens around it. What a pass does is decided by
+//! `ses_smtp_core::plan`, step by step; nothing here branches on what a credential is or needs.
+
+mod act;
+mod backoff;
+mod cache;
+mod ids;
+mod memory;
+mod pass;
+mod reconcile;
+mod watch;
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use kube::runtime::Controller;
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::desired::Settings;
+use ses_smtp_core::identity::Installation;
+use ses_smtp_core::time::Durations;
+use tokio::sync::{Semaphore, watch as channel};
+
+use crate::aws::Iam;
+use crate::clock::Clock;
+use crate::cluster::{Credentials, Secrets, connect};
+use crate::process::{Metrics, Operator, Readiness};
+
+use cache::SecretCache;
+use memory::Memory;
+
+/// Everything that passes share.
+struct Context {
+    settings: Settings,
+    iam: Arc<dyn Iam>,
+    secrets: Secrets,
+    credentials: Credentials,
+    cache: SecretCache,
+    memory: Memory,
+    /// Before any I/O of a pass: first come, first served, so many at a time.
+    gate: Semaphore,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    /// True once the Secrets were listed.
+    synced: channel::Receiver<bool>,
+    shutdown: channel::Receiver<bool>,
+}
+
+/// Why the controller can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no client.
+    #[error(transparent)]
+    Connect(#[from] crate::cluster::ConnectError),
+    /// The installation can't be told apart from others.
+    #[error(transparent)]
+    Ids(#[from] ids::IdError),
+}
+
+/// Runs until `operator.shutdown` turns true and every running pass has ended.
+pub async fn run(operator: Operator) -> Result<(), ControlError> {
+    let client = connect().await?;
+    let mut shutdown = operator.shutdown.clone();
+    tokio::select! {
+        () = crd_is_there(&client, &operator.readiness) => {}
+        _ = shutdown.wait_for(|ending| *ending) => return Ok(()),
+    }
+    let settings = settings(&operator, &client).await?;
+    operator.readiness.set_waiting("the first list of SesSmtpCredentials and Secrets");
+    control(client, operator, settings).await;
+    Ok(())
+}
+
+/// A missing CRD, or a missing right to list it, is waited for, visibly.
+async fn crd_is_there(client: &Client, readiness: &Readiness) {
+    let api: Api<SesSmtpCredential> = Api::all(client.clone());
+    let mut told = String::new();
+    loop {
+        let Err(error) = api.list(&ListParams::default().limit(1)).await else { return };
+        let what = match &error {
+            kube::Error::Api(status) if status.is_not_found() => {
+                "the CRD sessmtpcredentials.ses-smtp.dev: apply it"
+            }
+            kube::Error::Api(status) if status.is_forbidden() => {
+                "the right to list sessmtpcredentials: apply the RBAC rules"
+            }
+            _ => "the Kubernetes API",
+        };
+        readiness.set_waiting(what);
+        if told != what {
+            tracing::warn!(%error, waiting_for = what, "not ready");
+            what.clone_into(&mut told);
+        }
+        tokio::time::sleep(watch::RETRY).await;
+    }
+}
+
+async fn settings(operator: &Operator, client: &Client) -> Result<Settings, ControlError> {
+    let given = &operator.settings;
+    let ids = ids::of(client, given.cluster_id.clone()).await?;
+    tracing::info!(cluster_id = ids.cluster, account = operator.caller.account, "serving");
+    let scale = operator.clock.scale();
+    let durations = Durations::default();
+    Ok(Settings {
+        installation: Installation {
+            cluster_id: ids.cluster,
+            install_id: ids.install,
+            account: operator.caller.account.clone(),
+            partition: operator.caller.partition,
+            user_path: given.user_path.clone(),
+            user_prefix: given.user_prefix.clone(),
+            boundary_name: given.permissions_boundary_name.clone(),
+        },
+        regions: given.regions(),
+        durations: if scale > 1.0 { durations.scaled(scale) } else { durations },
+    })
+}
+
+async fn control(client: Client, operator: Operator, settings: Settings) {
+    let (synced_tx, synced) = channel::channel(false);
+    let context = Arc::new(Context {
+        settings,
+        iam: operator.iam,
+        secrets: Secrets::new(client.clone()),
+        credentials: Credentials::new(client.clone()),
+        cache: SecretCache::default(),
+        memory: Memory::default(),
+        gate: Semaphore::new(usize::from(operator.settings.concurrency)),
+        clock: operator.clock,
+        metrics: operator.metrics,
+        synced: synced.clone(),
+        shutdown: operator.shutdown.clone(),
+    });
+    let (objects, store) = watch::objects(client.clone());
+    let changes = watch::secrets(client, context.clone(), synced_tx);
+    tokio::spawn(report_ready(store.clone(), synced, operator.readiness));
+    let mut shutdown = operator.shutdown;
+    Controller::for_stream(objects, store)
+        .reconcile_on(changes)
+        .graceful_shutdown_on(async move {
+            let _ = shutdown.wait_for(|ending| *ending).await;
+        })
+        .run(reconcile::reconcile, reconcile::after_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// Ready once both first lists are done.
+async fn report_ready(
+    store: kube::runtime::reflector::Store<SesSmtpCredential>,
+    mut synced: channel::Receiver<bool>,
+    readiness: Readiness,
+) {
+    if store.wait_until_ready().await.is_ok() && synced.wait_for(|done| *done).await.is_ok() {
+        readiness.set_ready();
+        tracing::info!("ready");
+    }
+}

@@ -1,0 +1,78 @@
+//! One pass: ask for a step, carry it out, fold the effect in, until the plan says that it is over.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::desired::Goal;
+use ses_smtp_core::plan;
+use ses_smtp_core::reason::Reason;
+use ses_smtp_core::step::{End, Step};
+use ses_smtp_core::world::World;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+
+use super::Context;
+use super::act::Hands;
+
+/// Time that the calls of a pass may take together; pauses aren't counted (liveness L3).
+const BUDGET: Duration = Duration::from_mins(1);
+/// A pause from which on the status is written before it.
+const LONG_PAUSE: i64 = 15;
+
+/// A pass under way.
+pub struct Pass<'a> {
+    pub context: &'a Context,
+    pub object: &'a SesSmtpCredential,
+    pub goal: &'a Goal,
+    pub world: World,
+    /// The place at the gate, given up during pauses.
+    pub permit: Option<SemaphorePermit<'a>>,
+    /// Time spent in calls.
+    pub spent: Duration,
+}
+
+impl Pass<'_> {
+    /// Runs to the end.
+    pub async fn run(&mut self) -> End {
+        let mut hands = Hands::new(self.context, self.goal, self.object);
+        for _ in 0..plan::MAX_STEPS {
+            self.world.ending |= self.spent > BUDGET || *self.context.shutdown.borrow();
+            match plan::next(self.goal, &self.world, self.context.clock.now()) {
+                Step::End(end) => return end,
+                Step::Pause { until, message } => self.pause(until, message).await,
+                step => self.carry_out(&mut hands, step).await,
+            }
+        }
+        tracing::warn!("a pass did not end within {} steps", plan::MAX_STEPS);
+        End::Wait {
+            until: None,
+            reason: Reason::Provisioning,
+            message: "the pass took too many steps".to_owned(),
+        }
+    }
+
+    async fn carry_out(&mut self, hands: &mut Hands<'_>, step: Step) {
+        let began = Instant::now();
+        let effect = hands.act(&step).await;
+        self.spent += began.elapsed();
+        let world = self.world.clone();
+        self.world = world.after(&step, effect, self.context.clock.now());
+    }
+
+    /// Waits outside the gate, so that others can work meanwhile; a shutdown ends the wait.
+    async fn pause(&mut self, until: Timestamp, message: String) {
+        let now = self.context.clock.now();
+        if until.duration_since(now).as_secs() >= LONG_PAUSE {
+            let end = End::Wait { until: Some(until), reason: Reason::Provisioning, message };
+            super::reconcile::report(self.context, self.object, self.goal, &self.world, &end).await;
+        }
+        self.permit = None;
+        let mut shutdown = self.context.shutdown.clone();
+        tokio::select! {
+            () = self.context.clock.sleep_until(until) => {}
+            _ = shutdown.wait_for(|ending| *ending) => {}
+        }
+        self.permit = self.context.gate.acquire().await.ok();
+    }
+}

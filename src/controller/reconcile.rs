@@ -1,0 +1,123 @@
+//! What happens around a pass: its place at the gate, its memo, status, event, and when to come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action;
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::desired::Goal;
+use ses_smtp_core::names::{AWS_ACCOUNT, FINALIZER};
+use ses_smtp_core::reason::Reason;
+use ses_smtp_core::status;
+use ses_smtp_core::step::End;
+use ses_smtp_core::world::{ObjectFacts, World};
+use tokio::time::Instant;
+
+use super::Context;
+use super::backoff::{pause, random};
+use super::memory::Entry;
+use super::pass::Pass;
+
+/// A pass can't fail: whatever goes wrong is one of its ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Never {}
+
+/// One pass over `object`, and when to come back.
+pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) -> Result<Action, Never> {
+    let mut synced = context.synced.clone();
+    // The sender goes only with the process; then there is nothing left to do either.
+    let _ = synced.wait_for(|done| *done).await;
+    let permit = context.gate.acquire().await.ok();
+    let began = Instant::now();
+    let (goal, uid) = (Goal::of(&object, &context.settings), object.uid().unwrap_or_default());
+    let entry = context.memory.get(&uid);
+    let world = world(&context, &object, &goal, &entry);
+    let mut pass =
+        Pass { context: &context, object: &object, goal: &goal, world, permit, spent: Duration::ZERO };
+    let end = pass.run().await;
+    let Pass { world, permit, .. } = pass;
+    let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
+    if !gone {
+        report(&context, &object, &goal, &world, &end).await;
+    }
+    drop(permit);
+    context.metrics.reconciled(outcome(&end), began.elapsed());
+    Ok(remember(&context, &uid, gone, entry.failures, world, &end))
+}
+
+/// Never called: see [`Never`].
+pub fn after_error(_: Arc<SesSmtpCredential>, error: &Never, _: Arc<Context>) -> Action {
+    match *error {}
+}
+
+fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Entry) -> World {
+    let facts = ObjectFacts {
+        finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
+        account: object.annotations().get(AWS_ACCOUNT).cloned(),
+    };
+    let identity = goal.identity();
+    let cached = context.cache.get(&(identity.owner.namespace.clone(), identity.secret_name.clone()));
+    let nonce = format!("{:016x}{:016x}", random(), random());
+    World::new(facts, cached, entry.memo.clone(), nonce, context.clock.now())
+}
+
+/// Writes the status if it says anything new, and tells the pass's event.
+pub async fn report(context: &Context, object: &SesSmtpCredential, goal: &Goal, world: &World, end: &End) {
+    let before = object.status.clone().unwrap_or_default();
+    let now = context.clock.now();
+    let after = status::compute(goal, world, end, object.metadata.generation, &before, now);
+    if status::differs(&before, &after) {
+        let written = context.credentials.write_status(object, &after).await;
+        context.metrics.kube_write("Status", if written.is_ok() { "ok" } else { "refused" });
+        log(object, end, written.as_ref().err());
+    }
+    if let Some(note) = status::note(goal, world, end, &before) {
+        context.credentials.tell(object, note).await;
+    }
+}
+
+fn log(object: &SesSmtpCredential, end: &End, unwritten: Option<&kube::Error>) {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let message = match end {
+        End::Done { .. } => "",
+        End::Wait { message, .. } | End::Blocked { message, .. } => message.as_str(),
+    };
+    tracing::info!(namespace, name, reason = outcome(end), message, "pass ended");
+    if let Some(error) = unwritten {
+        tracing::warn!(namespace, name, %error, "the status could not be written");
+    }
+}
+
+fn outcome(end: &End) -> &'static str {
+    match end {
+        End::Done { .. } => Reason::Provisioned.as_str(),
+        End::Wait { reason, .. } | End::Blocked { reason, .. } => reason.as_str(),
+    }
+}
+
+/// Keeps the memo and says when to come back: when something falls due, or later and later.
+fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: World, end: &End) -> Action {
+    if gone {
+        context.memory.forget(uid);
+        return Action::await_change();
+    }
+    let due = match end {
+        End::Done { wake_at } => *wake_at,
+        End::Wait { until, .. } => *until,
+        End::Blocked { .. } => None,
+    };
+    let failures = if matches!(end, End::Done { .. }) { 0 } else { failures.saturating_add(1) };
+    context.memory.put(uid, Entry { memo: world.memo, failures });
+    match (due, end) {
+        (Some(at), _) => Action::requeue(until(context, at)),
+        (None, End::Done { .. }) => Action::await_change(),
+        (None, _) => Action::requeue(pause(failures, context.clock.scale())),
+    }
+}
+
+/// Time left, a little more than less, so that what is due is due when the pass runs.
+fn until(context: &Context, at: k8s_openapi::jiff::Timestamp) -> Duration {
+    let left = at.duration_since(context.clock.now());
+    Duration::try_from(left).unwrap_or_default() + Duration::from_millis(50)
+}

@@ -1,0 +1,112 @@
+//! The two watches: our custom resources, and the metadata of our Secrets.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _, stream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates};
+use kube::{Client, ResourceExt as _};
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
+use ses_smtp_core::secret::{Controller, SecretFacts};
+use tokio::sync::watch as channel;
+
+use super::Context;
+use super::cache::Key;
+
+/// Pause between looks for something that is not there yet.
+pub const RETRY: Duration = Duration::from_secs(2);
+/// Objects per page of a list: larger pages cost memory, smaller ones calls.
+const PAGE: u32 = 200;
+
+/// Changes of custom resources that matter, and the store of all of them.
+///
+/// Our own status writes change neither generation nor finalizers and so cause no pass.
+pub fn objects(
+    client: Client,
+) -> (impl Stream<Item = Result<SesSmtpCredential, watcher::Error>> + Send, Store<SesSmtpCredential>) {
+    use kube::runtime::Predicate as _;
+    let (store, writer) = reflector::store();
+    let changed = predicates::generation.combine(predicates::finalizers);
+    let stream = watcher(Api::all(client), Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|object: &mut SesSmtpCredential| object.metadata.managed_fields = None)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(changed, PredicateConfig::default());
+    (stream, store)
+}
+
+/// Keeps the cache of Secrets and tells which objects theirs changed. `synced` turns true after the
+/// first list.
+pub fn secrets(
+    client: Client,
+    context: Arc<Context>,
+    synced: channel::Sender<bool>,
+) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send {
+    let ours = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_CREDENTIAL}");
+    let config = Config::default().labels(&ours).page_size(PAGE);
+    let mut listed = HashSet::new();
+    watcher(Api::<PartialObjectMeta<Secret>>::all(client), config)
+        .default_backoff()
+        .flat_map(move |event| stream::iter(changed(&context, &mut listed, &synced, event)))
+}
+
+type SecretEvent = Result<Event<PartialObjectMeta<Secret>>, watcher::Error>;
+
+fn changed(
+    context: &Context,
+    listed: &mut HashSet<Key>,
+    synced: &channel::Sender<bool>,
+    event: SecretEvent,
+) -> Vec<ObjectRef<SesSmtpCredential>> {
+    match event {
+        Ok(Event::Apply(secret)) => applied(context, &secret),
+        Ok(Event::InitApply(secret)) => {
+            listed.insert(key(&secret));
+            applied(context, &secret)
+        }
+        Ok(Event::Delete(secret)) => {
+            context.cache.remove(&key(&secret));
+            owner(&secret).into_iter().collect()
+        }
+        Ok(Event::Init) => {
+            listed.clear();
+            Vec::new()
+        }
+        Ok(Event::InitDone) => {
+            let gone = context.cache.retain(&std::mem::take(listed));
+            synced.send_replace(true);
+            // The default name of a Secret is its object's; any other is found at the next pass.
+            gone.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)).collect()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the watch of Secrets broke and is set up again");
+            Vec::new()
+        }
+    }
+}
+
+fn applied(context: &Context, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<SesSmtpCredential>> {
+    let news = context.cache.put(key(secret), SecretFacts::of_metadata(&secret.metadata));
+    if news { owner(secret).into_iter().collect() } else { Vec::new() }
+}
+
+fn key(secret: &PartialObjectMeta<Secret>) -> Key {
+    (secret.namespace().unwrap_or_default(), secret.name_any())
+}
+
+/// The object that a Secret belongs to: by owner reference or, if that was stripped, by label.
+fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<SesSmtpCredential>> {
+    let facts = SecretFacts::of_metadata(&secret.metadata);
+    let name = match facts.controller {
+        Controller::Credential { name, .. } => name,
+        _ => facts.labels.get(LABEL_CREDENTIAL)?.clone(),
+    };
+    Some(ObjectRef::new(&name).within(&secret.namespace().unwrap_or_default()))
+}
