@@ -183,6 +183,14 @@ fn lists_regions() {
 }
 
 #[test]
+fn prints_the_definition() {
+    let crd = run(&["crd"], "");
+    assert!(crd.code == 0 && crd.stdout.contains("kind: CustomResourceDefinition"), "{}", crd.stderr);
+    let read: serde_json::Value = serde_saphyr::from_str(&crd.stdout).unwrap();
+    assert_eq!(read["metadata"]["name"], "sessmtpcredentials.ses-smtp.dev");
+}
+
+#[test]
 fn helps() {
     let help = run(&["--help"], "");
     assert!(help.code == 0 && help.stdout.contains("Examples:"));

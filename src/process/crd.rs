@@ -2,19 +2,13 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
+use ses_smtp_core::api;
 
 use super::output;
 
 /// Runs the command.
 pub(super) fn command() -> ExitCode {
-    // The definition lives with the resource's types in the core.
-    output::fail(&"this build has no custom resource definition")
-}
-
-/// Prints `crd` as YAML.
-pub fn print(crd: &impl Serialize) -> ExitCode {
-    match serde_saphyr::to_string(crd) {
+    match serde_saphyr::to_string(&api::crd()) {
         Ok(yaml) => output::result(&yaml),
         Err(error) => output::fail(&error),
     }

@@ -7,7 +7,7 @@
 mod docs;
 
 pub mod cli;
-pub mod crd;
+mod crd;
 mod derive;
 mod endpoints;
 mod http;
