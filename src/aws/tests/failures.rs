@@ -109,3 +109,47 @@ async fn no_credentials_is_a_refusal() {
     let refused = Failure::Refused { code: "NoCredentials".to_owned() };
     assert_eq!(client.delete_user("u").await, Err(refused));
 }
+
+/// A client of a server that handles each connection with `serve`.
+async fn client_of<F>(serve: impl Fn(tokio::net::TcpStream) -> F + Send + 'static) -> Client
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(serve(connection));
+        }
+    });
+    Client::new(&Session::at(&endpoint).await, Arc::new(Counted::default()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_unclear_within_seconds() {
+    let client = client_of(|connection| async move {
+        let _kept_open = connection;
+        std::future::pending().await
+    });
+    let client = client.await;
+    let started = tokio::time::Instant::now();
+    assert!(matches!(client.create_access_key("u").await, Err(Failure::Unclear)));
+    assert!(started.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_connection_cut_after_the_request_is_unclear_and_not_repeated() {
+    use tokio::io::AsyncReadExt as _;
+    let (count, mut counted) = tokio::sync::mpsc::unbounded_channel();
+    let client = client_of(move |mut connection| {
+        let count = count.clone();
+        async move {
+            let read = connection.read(&mut [0; 4096]).await.unwrap();
+            count.send(read).unwrap();
+        }
+    });
+    let client = client.await;
+    assert!(matches!(client.create_access_key("u").await, Err(Failure::Unclear)));
+    assert!(counted.recv().await.unwrap() > 0);
+    assert!(counted.try_recv().is_err());
+}
