@@ -129,7 +129,7 @@ where
 async fn silence_is_unclear_within_seconds() {
     let client = client_of(|connection| async move {
         let _kept_open = connection;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let client = client.await;
     let started = tokio::time::Instant::now();
