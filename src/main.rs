@@ -1,2 +1,7 @@
-//! The operator.
-fn main() {}
+//! The operator's program: hands over to the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ses_smtp_operator::process::main()
+}

@@ -39,8 +39,13 @@ impl<I> Limited<I> {
     }
 
     /// Waits for the caller's turn and a token.
-    async fn wait(&self) {
+    async fn queue(&self) {
         let _turn = self.turn.lock().await;
+        self.token().await;
+    }
+
+    /// Waits for a token, beside whoever is next.
+    async fn token(&self) {
         while let Some(pause) = self.with_pace(Pace::take) {
             sleep(pause).await;
         }
@@ -54,8 +59,8 @@ impl<I> Limited<I> {
     async fn call<'a, T>(&'a self, send: impl Fn(&'a I) -> Reply<'a, T>) -> Result<T, Failure> {
         let mut first_throttled = None;
         let mut pause = FIRST_PAUSE;
+        self.queue().await;
         loop {
-            self.wait().await;
             let result = send(&self.inner).await;
             if !matches!(result, Err(Failure::Throttled)) {
                 return result;
@@ -67,6 +72,9 @@ impl<I> Limited<I> {
                 return result;
             }
             sleep(wait).await;
+            // A call that had its turn doesn't queue again: its pass holds a place among the few
+            // that may run, and its budget is running.
+            self.token().await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

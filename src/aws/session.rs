@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 
 /// The environment variable that makes the SDK log bodies that hold secret access keys.
@@ -34,16 +33,18 @@ pub struct Session(SdkConfig);
 impl Session {
     /// Loads configuration from the SDK's chain.
     pub async fn load() -> Self {
-        Self(loader().region(region()).load().await)
+        // The loader's own Region chain is used, because only it asks the instance metadata through
+        // the HTTP client that is set here; the SDK's default client isn't compiled in.
+        let found = loader().load().await;
+        if found.region().is_some() {
+            return Self(found);
+        }
+        Self(loader().region(Region::new(FALLBACK_REGION)).load().await)
     }
 
     pub(super) fn config(&self) -> &SdkConfig {
         &self.0
     }
-}
-
-fn region() -> RegionProviderChain {
-    RegionProviderChain::default_provider().or_else(FALLBACK_REGION)
 }
 
 /// Behaviour is pinned, so that an SDK update doesn't change it. Retries are off: the limiter repeats
@@ -72,7 +73,7 @@ impl Session {
     pub(super) async fn at(endpoint: &str) -> Self {
         let example =
             aws_sdk_iam::config::Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
-        let loader = loader().region(aws_config::Region::new(FALLBACK_REGION)).endpoint_url(endpoint);
+        let loader = loader().region(Region::new(FALLBACK_REGION)).endpoint_url(endpoint);
         Self(loader.credentials_provider(example).load().await)
     }
 
@@ -92,7 +93,7 @@ impl Session {
                 aws_credential_types::provider::future::ProvideCredentials::ready(nothing)
             }
         }
-        let loader = loader().region(aws_config::Region::new(FALLBACK_REGION));
+        let loader = loader().region(Region::new(FALLBACK_REGION));
         Self(loader.credentials_provider(Nothing).endpoint_url("http://127.0.0.1:1").load().await)
     }
 }

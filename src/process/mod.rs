@@ -1,1 +1,25 @@
-//! Process.
+//! The process: command line, settings, logs, metrics, HTTP endpoints, start and end.
+//!
+//! Owns what a person at a terminal or a scraper sees. It must not hold logic of a credential's
+//! life: commands call the core, and `run` hands over to the controller.
+
+#[cfg(test)]
+mod docs;
+
+pub mod cli;
+mod crd;
+mod derive;
+mod endpoints;
+mod http;
+mod logging;
+mod metrics;
+mod output;
+mod regions;
+mod run;
+mod settings;
+
+pub use cli::main;
+pub use http::Readiness;
+pub use metrics::Metrics;
+pub use run::{Operator, run};
+pub use settings::{LogFormat, RunSettings};

@@ -9,11 +9,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use ses_smtp_core::iam::{Blocker, KeyStatus};
+use ses_smtp_core::iam::KeyStatus;
 use ses_smtp_core::password::derive;
-use ses_smtp_core::region::RegionName;
+use ses_smtp_core::region::{Partition, RegionName};
 
 use super::*;
+
+mod failures;
 
 const DATE: &str = "Wed, 25 Nov 2026 13:00:00 GMT";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -49,6 +51,7 @@ impl CallRecorder for Counted {
 
 struct Bench {
     client: Client,
+    session: Session,
     script: Script,
     counted: Arc<Counted>,
 }
@@ -61,8 +64,9 @@ async fn bench(answers: &[(u16, String)]) -> Bench {
     let app = Router::new().fallback(answer).with_state(script.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
     let counted = Arc::new(Counted::default());
-    let client = Client::new(&Session::at(&endpoint).await, counted.clone());
-    Bench { client, script, counted }
+    let session = Session::at(&endpoint).await;
+    let client = Client::new(&session, counted.clone());
+    Bench { client, session, script, counted }
 }
 
 fn error(status: u16, code: &str, message: &str) -> (u16, String) {
@@ -110,58 +114,22 @@ fn time(text: &str) -> Timestamp {
 }
 
 #[tokio::test]
-async fn reads_every_class_of_failure() {
-    let conflict = "Cannot delete entity, must";
-    let denied = "User: arn:aws:iam::1:user/op is not authorized to perform: iam:TagUser on resource: x";
-    let denial = |action| Failure::Denied { action, resource: "u".to_owned() };
-    let refusal = |code: &str| Failure::Refused { code: code.to_owned() };
-    for ((status, body), expected) in [
-        (error(409, "EntityAlreadyExists", ""), Failure::Exists),
-        (error(404, "NoSuchEntity", ""), Failure::Absent),
-        (error(409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"), Failure::Limit),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} delete access keys first.")),
-            Failure::Conflict(Blocker::AccessKeys),
-        ),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} delete policies first.")),
-            Failure::Conflict(Blocker::InlinePolicies),
-        ),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} detach all policies first.")),
-            Failure::Conflict(Blocker::AttachedPolicies),
-        ),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} delete login profile first.")),
-            Failure::Conflict(Blocker::LoginProfile),
-        ),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} remove users from group first.")),
-            Failure::Conflict(Blocker::Groups),
-        ),
-        (
-            error(409, "DeleteConflict", &format!("{conflict} delete MFA devices first.")),
-            Failure::Conflict(Blocker::Other),
-        ),
-        (error(403, "AccessDenied", ""), denial("iam:DeleteUser")),
-        (error(403, "AccessDenied", denied), denial("iam:TagUser")),
-        (error(400, "Throttling", "Rate exceeded"), Failure::Throttled),
-        (error(503, "Throttling", "Rate exceeded"), Failure::Throttled),
-        ((429, String::new()), Failure::Throttled),
-        (error(409, "ConcurrentModification", ""), Failure::Busy),
-        (error(409, "EntityTemporarilyUnmodifiable", ""), Failure::Busy),
-        (error(403, "InvalidClientTokenId", ""), refusal("InvalidClientTokenId")),
-        (error(403, "ExpiredToken", ""), refusal("ExpiredToken")),
-        (error(400, "Bad-Code!", ""), refusal("BadCode")),
-        (error(500, "ServiceFailure", ""), Failure::Unclear),
-        (error(503, "ServiceUnavailable", ""), Failure::Unclear),
-        ((500, "<html>Internal Server Error</html>".to_owned()), Failure::Unclear),
-        ((403, "<html>a proxy's refusal</html>".to_owned()), Failure::Unclear),
-    ] {
-        let bench = bench(&[(status, body.clone())]).await;
-        assert_eq!(bench.client.delete_user("u").await, Err(expected), "{status} {body}");
-        assert_eq!(bench.script.asked().len(), 1, "{body}");
-    }
+async fn knows_the_caller() {
+    let identity = |arn: &str| {
+        let body = format!("<Arn>{arn}</Arn><UserId>AIDA</UserId><Account>123456789012</Account>");
+        ok("GetCallerIdentity", &body)
+    };
+    let answers = [
+        identity("arn:aws-us-gov:sts::123456789012:assumed-role/op/x"),
+        identity("arn:aws-else:iam::123456789012:user/op"),
+        error(403, "InvalidClientTokenId", "The security token included in the request is invalid."),
+    ];
+    let bench = bench(&answers).await;
+    let caller = identify(&bench.session).await.unwrap();
+    assert_eq!((caller.account.as_str(), caller.partition), ("123456789012", Partition::UsGov));
+    assert!(identify(&bench.session).await.is_err());
+    let refused = identify(&bench.session).await.unwrap_err().to_string();
+    assert!(refused.contains("InvalidClientTokenId") && !refused.contains("Response {"), "{refused}");
 }
 
 #[tokio::test]
@@ -211,43 +179,6 @@ async fn lists_all_pages() {
     assert_eq!(list.server_time, time("2026-11-25T13:00:00Z"));
     assert!(bench.script.asked()[1].contains("Marker=m"));
     assert!(bench.script.asked().iter().all(|asked| asked.contains("UserName=u")));
-}
-
-#[tokio::test]
-async fn half_an_answer_is_unclear() {
-    let bench = bench(&[
-        ok("CreateAccessKey", ""),
-        ok("ListAccessKeys", "<AccessKeyMetadata/><IsTruncated>true</IsTruncated>"),
-        (200, "not XML".to_owned()),
-    ])
-    .await;
-    let minted = bench.client.create_access_key("u").await;
-    assert!(matches!(minted, Err(Failure::Unclear)), "{minted:?}");
-    assert_eq!(bench.client.list_access_keys("u").await, Err(Failure::Unclear));
-    assert_eq!(bench.client.get_user("u").await, Err(Failure::Unclear));
-}
-
-#[tokio::test]
-async fn mints_once_whatever_the_answer() {
-    for answer in [error(500, "ServiceFailure", ""), error(400, "Throttling", ""), (503, String::new())] {
-        let bench = bench(&[answer]).await;
-        assert!(bench.client.create_access_key("u").await.is_err());
-        assert_eq!(bench.script.asked().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn no_server_is_unclear() {
-    let counted = Arc::new(Counted::default());
-    let client = Client::new(&Session::at("http://127.0.0.1:1").await, counted);
-    assert_eq!(client.delete_user("u").await, Err(Failure::Unclear));
-}
-
-#[tokio::test]
-async fn no_credentials_is_a_refusal() {
-    let client = Client::new(&Session::without_credentials().await, Arc::new(Counted::default()));
-    let refused = Failure::Refused { code: "NoCredentials".to_owned() };
-    assert_eq!(client.delete_user("u").await, Err(refused));
 }
 
 #[tokio::test]

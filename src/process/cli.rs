@@ -1,0 +1,110 @@
+//! The command line: parses, dispatches, and gives the exit code.
+//!
+//! Exit codes: 0 done, 1 failed at run time, 2 wrong use or input.
+
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use super::derive::DeriveArgs;
+use super::regions::RegionsArgs;
+use super::{RunSettings, crd, derive, output, regions, run};
+
+/// Version, with the commit when the build was told.
+static VERSION: LazyLock<String> = LazyLock::new(|| match commit() {
+    "" => env!("CARGO_PKG_VERSION").to_owned(),
+    commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+});
+
+const EXAMPLES: &str = "\
+Examples:
+  ses-smtp-operator run --log-format json
+  ses-smtp-operator derive --region eu-central-1 < secret-access-key.txt
+  ses-smtp-operator regions -o json
+  ses-smtp-operator crd | kubectl apply -f -";
+
+/// The commit that the binary was built from; empty when the build wasn't told.
+pub(super) fn commit() -> &'static str {
+    option_env!("SES_SMTP_COMMIT").unwrap_or_default()
+}
+
+/// Provisions, publishes and removes Amazon SES SMTP credentials.
+#[derive(Parser)]
+#[command(name = "ses-smtp-operator", version = VERSION.as_str(), after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the controller
+    Run(Box<RunSettings>),
+    /// Derive the SMTP password of an access key for a Region
+    Derive(DeriveArgs),
+    /// List the SES Regions and their SMTP endpoints
+    Regions(RegionsArgs),
+    /// Print the custom resource definition as YAML
+    Crd,
+}
+
+/// Runs the process's command line.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => misused(&error),
+    }
+}
+
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Run(settings) => run::start(*settings),
+        Command::Derive(args) => derive::command(&args),
+        Command::Regions(args) => regions::command(&args),
+        Command::Crd => crd::command(),
+    }
+}
+
+/// Ends a command line that clap refused, or that asked for help.
+fn misused(error: &clap::Error) -> ExitCode {
+    if holds_stray_value(error) {
+        return output::refuse(
+            &"an argument was given that belongs to no option; it isn't repeated here, \
+                                because secret keys are pasted by mistake. See --help",
+        );
+    }
+    // A terminal that is gone can't be told so.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// True if clap's message would repeat a bare argument, such as a secret given to `derive`.
+fn holds_stray_value(error: &clap::Error) -> bool {
+    let stray = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));
+    error.kind() == clap::error::ErrorKind::UnknownArgument
+        && error.get(ContextKind::InvalidArg).is_some_and(stray)
+}
+
+/// The environment variables that any command reads.
+pub(super) fn known_variables() -> Vec<String> {
+    let cli = Cli::command();
+    let arguments = cli.get_subcommands().flat_map(clap::Command::get_arguments);
+    arguments.filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn knows_its_variables() {
+        assert!(known_variables().contains(&"SES_SMTP_CLUSTER_ID".to_owned()));
+    }
+}

@@ -1,0 +1,277 @@
+//! The settings of `run`: each is a flag and an environment variable, and checked when parsed.
+//!
+//! Owns names, defaults and what is allowed. A wrong setting ends the process with a message that
+//! names flag, value and what is allowed.
+
+use std::net::SocketAddr;
+
+use clap::{Args, ValueEnum};
+use ses_smtp_core::region::RegionTable;
+
+use super::endpoints::EndpointsArg;
+use crate::aws::Limits;
+
+/// What every variable of the operator begins with.
+pub(super) const PREFIX: &str = "SES_SMTP_";
+/// Longest cluster id.
+const MAX_CLUSTER_ID: usize = 32;
+/// Longest prefix of user names: of IAM's 64 characters enough must be left for what tells users apart.
+const MAX_PREFIX: usize = 20;
+/// IAM's limit for a path is 512, of which a cluster id and a slash are ours.
+const MAX_PATH: usize = 512 - MAX_CLUSTER_ID - 1;
+/// IAM's limit for the name of a policy.
+const MAX_POLICY_NAME: usize = 128;
+/// Characters that IAM takes in names, beside letters and digits.
+const NAME_MARKS: &str = "_+=,.@-";
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunSettings {
+    /// Name of this cluster in paths and tags of IAM users: up to 32 lower-case letters, digits and
+    /// hyphens, beginning with a letter or digit. Default: a short hash of the UID of the namespace
+    /// kube-system
+    #[arg(long, env = "SES_SMTP_CLUSTER_ID", value_name = "ID", value_parser = cluster_id)]
+    pub cluster_id: Option<String>,
+    /// Path of the IAM users, in front of the cluster id; begins and ends with a slash
+    #[arg(long, env = "SES_SMTP_USER_PATH", value_name = "PATH", default_value = "/ses-smtp/", value_parser = user_path)]
+    pub user_path: String,
+    /// What names of IAM users begin with: up to 20 lower-case letters, digits and `_+=,.@-`
+    #[arg(long, env = "SES_SMTP_USER_PREFIX", value_name = "PREFIX", default_value = "ses-smtp-", value_parser = user_prefix)]
+    pub user_prefix: String,
+    /// Name of the managed policy that every IAM user gets as permissions boundary; it must exist in
+    /// the account. Default: no boundary
+    #[arg(long, env = "SES_SMTP_PERMISSIONS_BOUNDARY_NAME", value_name = "NAME", value_parser = policy_name)]
+    pub permissions_boundary_name: Option<String>,
+    #[command(flatten)]
+    endpoints: EndpointsArg,
+    /// Credentials worked on at a time, 1 to 1024
+    #[arg(long, env = "SES_SMTP_CONCURRENCY", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// IAM calls a second, 0.1 to 1000. The operator slows down by itself when IAM throttles
+    #[arg(long, env = "SES_SMTP_IAM_RATE", value_name = "RATE", default_value = "10", value_parser = rate)]
+    pub iam_rate: f64,
+    /// IAM calls that may be made at once after a quiet time, 1 to 1000
+    #[arg(long, env = "SES_SMTP_IAM_BURST", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub iam_burst: u32,
+    /// Where `/livez`, `/readyz` and `/metrics` are served
+    #[arg(long, env = "SES_SMTP_HTTP_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
+    pub http_address: SocketAddr,
+    /// Form of the log: text or json
+    #[arg(long, env = "SES_SMTP_LOG_FORMAT", value_name = "FORM", value_enum, default_value_t = LogFormat::Text, hide_possible_values = true)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or directives such as `info,ses_smtp_operator=debug`. Targets that
+    /// could show credentials stay at info or less
+    #[arg(long, env = "SES_SMTP_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
+    pub log: String,
+}
+
+impl RunSettings {
+    /// The region table in force.
+    pub fn regions(&self) -> RegionTable {
+        self.endpoints.table()
+    }
+
+    /// The pace of IAM calls.
+    pub fn limits(&self) -> Limits {
+        Limits { rate: self.iam_rate, burst: self.iam_burst }
+    }
+}
+
+fn cluster_id(text: &str) -> Result<String, String> {
+    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let good = (1..=MAX_CLUSTER_ID).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(byte);
+    take(
+        text,
+        good,
+        "allowed are 1 to 32 lower-case letters, digits and hyphens, not beginning with a hyphen",
+    )
+}
+
+/// IAM would take more characters, but `*`, `?` and `$` mean something in policies on the path.
+fn user_path(text: &str) -> Result<String, String> {
+    let inner = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
+    let segment = |part: &str| !part.is_empty() && part.bytes().all(is_name_byte);
+    let good = text.len() <= MAX_PATH && inner.is_some_and(|inner| inner.split('/').all(segment));
+    take(
+        text,
+        good,
+        "allowed are names of letters, digits and _+=,.@- between slashes, with a slash at both ends, at most 479 characters",
+    )
+}
+
+/// Lower case, because IAM's names are unique without regard to case.
+fn user_prefix(text: &str) -> Result<String, String> {
+    let byte = |b: u8| is_name_byte(b) && !b.is_ascii_uppercase();
+    let good = text.len() <= MAX_PREFIX && text.bytes().all(byte);
+    take(text, good, "allowed are up to 20 lower-case letters, digits and _+=,.@-")
+}
+
+fn policy_name(text: &str) -> Result<String, String> {
+    let good = (1..=MAX_POLICY_NAME).contains(&text.len()) && text.bytes().all(is_name_byte);
+    take(text, good, "allowed are 1 to 128 letters, digits and _+=,.@- (a name, not an ARN)")
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || NAME_MARKS.bytes().any(|mark| mark == byte)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| (0.1..=1000.0).contains(rate));
+    rate.ok_or_else(|| "allowed are numbers from 0.1 to 1000".to_owned())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    let parsed = tracing_subscriber::EnvFilter::try_new(text);
+    parsed.map(|_| text.to_owned()).map_err(|error| {
+        format!("{error}; expected off, error, warn, info, debug, trace or a list of target=level")
+    })
+}
+
+fn take(text: &str, good: bool, allowed: &str) -> Result<String, String> {
+    if good { Ok(text.to_owned()) } else { Err(allowed.to_owned()) }
+}
+
+/// Variables with the operator's prefix that mean nothing to it, out of `names`.
+///
+/// Kubernetes sets variables for every Service of a namespace, so one called `ses-smtp-...` makes
+/// names with our prefix; those are nobody's mistake.
+pub(super) fn unknown_variables(names: impl Iterator<Item = String>, known: &[String]) -> Vec<String> {
+    let of_service =
+        |name: &str| name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_");
+    let ours = names.filter(|name| name.starts_with(PREFIX) && !of_service(name));
+    let scale = cfg!(feature = "scaled-time").then_some(crate::clock::SCALE_VARIABLE);
+    ours.filter(|name| !known.contains(name) && scale != Some(name.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use clap::Parser;
+
+    use super::super::docs;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: RunSettings,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<RunSettings, String> {
+        let line = std::iter::once(&"run").chain(arguments);
+        Command::try_parse_from(line).map(|command| command.settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn has_defaults() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.user_path, "/ses-smtp/");
+        assert_eq!(settings.limits(), Limits { rate: 10.0, burst: 10 });
+        assert_eq!(settings.concurrency, 32);
+        assert_eq!(settings.regions(), RegionTable::default());
+    }
+
+    #[test]
+    fn takes_good_values() {
+        let long = "a".repeat(32);
+        for argument in [
+            "--cluster-id=prod-1",
+            &format!("--cluster-id={long}"),
+            "--user-path=/a/B-c/",
+            "--user-prefix=",
+            "--permissions-boundary-name=SesSmtp_Boundary",
+            "--iam-rate=0.5",
+            "--http-address=[::]:80",
+            "--log=info,hyper=warn",
+            "--log-format=json",
+            "--concurrency=1024",
+        ] {
+            parse(&[argument]).unwrap();
+        }
+    }
+
+    #[test]
+    fn names_flag_value_and_what_is_allowed() {
+        let long = "a".repeat(33);
+        for (flag, value, allowed) in [
+            ("--cluster-id", "Prod", "lower-case letters, digits and hyphens"),
+            ("--cluster-id", "-a", "not beginning with a hyphen"),
+            ("--cluster-id", &long, "1 to 32"),
+            ("--user-path", "ses-smtp", "with a slash at both ends"),
+            ("--user-path", "//", "names of letters"),
+            ("--user-path", "/a*/", "names of letters"),
+            ("--user-prefix", "SES-", "lower-case letters"),
+            ("--user-prefix", "ses-smtp-and-much-more", "up to 20"),
+            ("--permissions-boundary-name", "arn:aws:iam::1:policy/x", "a name, not an ARN"),
+            ("--concurrency", "0", "1..=1024"),
+            ("--iam-rate", "0", "0.1 to 1000"),
+            ("--iam-rate", "NaN", "0.1 to 1000"),
+            ("--iam-burst", "0", "1..=1000"),
+            ("--http-address", "8080", "an IP address and a port"),
+            ("--log-format", "xml", "text, json"),
+            ("--log", "a=b=c", "target=level"),
+            ("--endpoints-file", "/none.yaml", "No such file"),
+        ] {
+            let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
+            for part in [flag, value, allowed] {
+                assert!(error.contains(part), "{flag}={value}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn finds_unknown_variables() {
+        let names = [
+            "SES_SMTP_LOG",
+            "SES_SMTP_LOGS",
+            "PATH",
+            "SES_SMTP_OPERATOR_SERVICE_HOST",
+            "SES_SMTP_TIME_SCALE",
+        ];
+        let unknown = unknown_variables(names.map(str::to_owned).into_iter(), &["SES_SMTP_LOG".to_owned()]);
+        let scale = (!cfg!(feature = "scaled-time")).then_some("SES_SMTP_TIME_SCALE");
+        assert_eq!(unknown, ["SES_SMTP_LOGS"].into_iter().chain(scale).collect::<Vec<_>>());
+    }
+
+    /// The table of settings, for people.
+    fn table() -> String {
+        let command = RunSettings::augment_args(clap::Command::new("run"));
+        let mut page = String::from(
+            "# Settings of `ses-smtp-operator run`\n\n\
+             Every setting is a flag and an environment variable; the flag prevails. A wrong value stops the\n\
+             process at once, an unknown variable is warned about. Generated from the code: don't edit.\n\n\
+             | Flag | Variable | Default | Meaning |\n|---|---|---|---|\n",
+        );
+        for argument in command.get_arguments() {
+            let (flag, variable) =
+                (argument.get_long().unwrap(), argument.get_env().unwrap().to_str().unwrap());
+            assert_eq!(variable, format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase()));
+            let default = argument.get_default_values().first().map(|value| format!("`{}`", value.display()));
+            let help =
+                argument.get_long_help().or(argument.get_help()).unwrap().to_string().replace('\n', " ");
+            writeln!(page, "| `--{flag}` | `{variable}` | {} | {help}. |", default.unwrap_or_default())
+                .unwrap();
+        }
+        page
+    }
+
+    #[test]
+    fn are_documented() {
+        docs::prove("settings.md", &table());
+    }
+}
