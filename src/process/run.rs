@@ -16,6 +16,7 @@ use super::settings::unknown_variables;
 use super::{Metrics, Readiness, RunSettings, cli, http, logging, output};
 use crate::aws::{Client, Iam, Limited, SENSITIVE_BODIES, Session, identify, reveals_bodies};
 use crate::clock::Clock;
+use crate::controller::{self, ControlError};
 
 /// First and longest pause between attempts to learn the caller's identity.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -74,6 +75,8 @@ enum Fatal {
     Listen(std::net::SocketAddr, std::io::Error),
     #[error("signals can't be received: {0}")]
     Signals(std::io::Error),
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 /// Serves HTTP from the start, so that probes see what is waited for, and works once AWS knows us.
@@ -85,7 +88,7 @@ async fn serve(settings: RunSettings) -> Result<(), Fatal> {
     let listener = TcpListener::bind(address).await.map_err(|error| Fatal::Listen(address, error))?;
     let server = tokio::spawn(http::serve(listener, metrics.clone(), readiness.clone(), shutdown.clone()));
     if let Some(operator) = prepare(settings, metrics, readiness, shutdown).await {
-        control(operator).await;
+        controller::run(operator).await?;
     }
     // The process ends in any case; an error of the server can't be acted on any more.
     server.abort();
@@ -121,13 +124,6 @@ async fn identified() -> (Session, Caller) {
         sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
-}
-
-/// The controller's place.
-#[expect(clippy::unused_async, reason = "the controller awaits")]
-async fn control(operator: Operator) {
-    // controller
-    drop(operator);
 }
 
 /// Turns true at the first SIGTERM or SIGINT.
