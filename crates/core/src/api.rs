@@ -37,7 +37,8 @@ use serde::{Deserialize, Serialize};
 pub struct SesSmtpCredentialSpec {
     /// AWS Region of the SES SMTP endpoint, such as `eu-central-1`. The password is valid there
     /// only. Changing it issues a new key; the old one stays usable for 24 hours.
-    #[schemars(length(min = 1, max = 32), regex(pattern = crate::region::REGION_PATTERN))]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new(region_rule()).message("must be the code of an AWS Region, such as eu-central-1: lower-case letters, hyphens and a number"))]
     pub region: String,
 
     /// Another host or port of the same Region: a VPC endpoint, a FIPS host, a TLS port.
@@ -104,20 +105,31 @@ pub struct SecretSpec {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// CEL: the text is a well-formed Region code.
+fn region_rule() -> String {
+    format!("self.matches(r\"{}\")", crate::region::REGION_PATTERN)
+}
+
+/// CEL: every entry is a sender pattern.
+fn address_rule() -> String {
+    format!("self.all(a, a.matches(r\"{}\"))", crate::policy::ADDRESS_PATTERN)
+}
+
 /// CEL: no key of the map is in a domain that belongs to Kubernetes or to the operator.
 const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k != 'app.kubernetes.io/managed-by' : !k.matches('^([^/]*[.])?(ses-smtp[.]dev|kubernetes[.]io|k8s[.]io)/'))";
 
 /// What the credential may be used for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicySpec {
     /// Whom mail may be sent as: `user@domain`, `*@domain`, `*@*.domain` or `*`. Empty: anybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 20),
-        inner(length(min = 1, max = 320), regex(pattern = crate::policy::ADDRESS_PATTERN)),
+        inner(length(min = 1, max = 320)),
         extend("x-kubernetes-list-type" = "set")
     )]
+    #[x_kube(validation = Rule::new(address_rule()).message("each entry must be user@domain, *@domain, *@*.domain or *, in ASCII, without quotes, $ or ?"))]
     pub from_addresses: Vec<String>,
 }
 
