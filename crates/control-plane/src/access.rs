@@ -62,6 +62,8 @@ pub(crate) async fn config(text: &str) -> Result<Config, Error> {
     let kubeconfig = Kubeconfig::from_yaml(text)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
+    // A proxy from the environment cannot reach this machine's loopback.
+    config.proxy_url = None;
     Ok(config)
 }
 

@@ -14,16 +14,16 @@ use kube::Client;
 use tokio::{sync::OnceCell, time::Instant};
 
 /// For waits inside tests. Long, because only a failure ever waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-pub async fn shared() -> &'static ControlPlane {
+async fn shared() -> &'static ControlPlane {
     static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
     let start = || async { ControlPlane::builder().controller_manager().audit_log().start().await };
     PLANE.get_or_try_init(start).await.unwrap()
 }
 
 /// A namespace for one test, with a service account `robot` that has no rights.
-pub async fn namespace(name: &str) -> (&'static ControlPlane, Client) {
+async fn namespace(name: &str) -> (&'static ControlPlane, Client) {
     let plane = shared().await;
     let yaml = format!(
         "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}\n---\n\
@@ -34,7 +34,7 @@ pub async fn namespace(name: &str) -> (&'static ControlPlane, Client) {
 }
 
 /// Lets the account `robot` of a namespace do everything in it.
-pub async fn let_robot(plane: &ControlPlane, namespace: &str) {
+async fn let_robot(plane: &ControlPlane, namespace: &str) {
     let yaml = format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: robot, namespace: {namespace}}}\n\
          roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}\n\
@@ -51,7 +51,7 @@ pub async fn let_robot(plane: &ControlPlane, namespace: &str) {
 }
 
 /// Asks until the answer is yes.
-pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !ask().await {
         assert!(started.elapsed() < PATIENCE, "not seen: {what}");

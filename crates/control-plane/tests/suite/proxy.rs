@@ -22,7 +22,7 @@ use kube::{
 
 use crate::{PATIENCE, let_robot, namespace, until};
 
-/// A proxy, ConfigMaps through it as `robot`, and ConfigMaps past it as admin.
+/// A proxy, an API through it as `robot`, and one past it as admin.
 async fn proxied(name: &str) -> (FaultProxy, Api<ConfigMap>, Api<ConfigMap>) {
     let (plane, admin) = namespace(name).await;
     let_robot(plane, name).await;
