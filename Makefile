@@ -1,0 +1,49 @@
+# The project's commands. `make` alone prints them.
+
+CARGO ?= cargo
+GO ?= go
+# Oldest Go that builds the control plane for demo and tests.
+GO_MINIMUM := 1.26
+# The operator with protocol durations that can be scaled, which suites and demo need.
+SCALED := --features ses-smtp-operator/scaled-time
+CARGO_DENY_VERSION := 0.20.2
+TOOLS := target/tools
+
+.DEFAULT_GOAL := help
+.PHONY: help check test demo generate deny moto need-cargo need-go
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: need-cargo ## Format, lints, documentation; changes nothing
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+test: need-cargo need-go ## Every test, on a real API server and a stand-in for AWS
+	$(CARGO) test --workspace $(SCALED)
+
+demo: need-cargo need-go ## A credential's whole life in about a minute; KEEP=1 leaves it running
+	$(CARGO) build -p ses-smtp-operator --features scaled-time
+	KEEP="$(KEEP)" $(CARGO) run -p testbed --bin demo
+
+generate: need-cargo ## Write again what is generated from code: the CRD and tables in the documentation
+	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test crd --test docs
+
+deny: need-cargo ## Licences, banned crates and sources of dependencies
+	@test "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" \
+	  || $(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS)
+	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
+
+moto: need-cargo ## The stand-in for AWS against moto, an independent one
+	tests/moto/run.sh
+
+need-cargo:
+	@command -v $(CARGO) >/dev/null \
+	  || { echo "cargo is missing: install Rust with rustup; rust-toolchain.toml picks the version" >&2; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null \
+	  || { echo "a C compiler is missing: install gcc or clang; Rust links with it" >&2; exit 1; }
+
+need-go:
+	@test -n "$$KUBEBUILDER_ASSETS" || command -v $(GO) >/dev/null \
+	  || { echo "go is missing: install Go $(GO_MINIMUM) or newer, which builds etcd and kube-apiserver once; or set KUBEBUILDER_ASSETS to a folder that holds both" >&2; exit 1; }
