@@ -109,6 +109,9 @@ pub enum Publish {
 pub struct Fence {
     /// The key that the Secret named then.
     pub published: Option<KeyId>,
+    /// How many lists of keys had been taken before. Later ones may show keys that a newer attempt
+    /// is about to publish (rule R1).
+    pub listings: usize,
 }
 
 /// The key-naming parts of a Secret, which must not have moved between a plan and its fence.
@@ -231,6 +234,8 @@ pub struct World {
     pub user: UserView,
     /// Lists of the user's keys, oldest first.
     pub listings: Vec<Listing>,
+    /// How many lists had been taken when the Secret was last found absent.
+    pub absent_after: usize,
     /// When keys were last used, as far as it was asked.
     pub last_used: BTreeMap<KeyId, Option<Timestamp>>,
     /// What was put in force in IAM.
@@ -243,6 +248,8 @@ pub struct World {
     pub lag: Option<(u32, Timestamp)>,
     /// The pass is to end soon: its time is up, or the process is asked to stop.
     pub ending: bool,
+    /// IAM didn't know a user that it had shown in this pass.
+    pub contradicted: bool,
     /// The failure that ends the pass, and the step that it befell.
     pub failed: Option<(Step, Failed)>,
     /// Mutating steps that were done, in order, for the event.
@@ -266,6 +273,7 @@ impl World {
             secret: SecretView::Unlooked,
             user: UserView::Unlooked,
             listings: Vec::new(),
+            absent_after: 0,
             last_used: BTreeMap::new(),
             applied: Applied::default(),
             attempt: Attempt {
@@ -278,6 +286,7 @@ impl World {
             },
             teardown: Teardown::default(),
             lag: None,
+            contradicted: false,
             ending: false,
             failed: None,
             did: Vec::new(),
@@ -309,7 +318,7 @@ impl World {
         match effect {
             Effect::Done => self.done(step, now),
             Effect::Secret(facts) => self.secret_seen(step, *facts, now),
-            Effect::NoSecret => self.secret = SecretView::Absent { at: now },
+            Effect::NoSecret => self.absent(now),
             Effect::User(facts) => self.found(facts, now),
             Effect::Keys(list) => self.listings.push(Listing { list, at: now }),
             Effect::LastUsed(at) => self.used(step, at),
@@ -318,6 +327,11 @@ impl World {
             Effect::Cluster(refusal) => self.refused(step, refusal, now),
         }
         self
+    }
+
+    fn absent(&mut self, now: Timestamp) {
+        self.secret = SecretView::Absent { at: now };
+        self.absent_after = self.listings.len();
     }
 
     fn done(&mut self, step: &Step, now: Timestamp) {
@@ -345,6 +359,8 @@ impl World {
 
     fn created(&mut self, now: Timestamp) {
         self.user = UserView::Fresh;
+        // What was listed were the keys of a user that is gone.
+        self.listings.clear();
         self.applied = Applied { policy: false, tags: true, boundary: true };
         self.memo.user_seen.get_or_insert(now);
     }
@@ -417,7 +433,7 @@ impl World {
     fn written(&mut self, write: &SecretWrite, published: Option<KeyId>, now: Timestamp) {
         match write {
             SecretWrite::Placeholder(_) | SecretWrite::Fence(_) => {
-                self.attempt.fence = Some(Fence { published });
+                self.attempt.fence = Some(Fence { published, listings: self.listings.len() });
                 self.attempt.basis = None;
             }
             SecretWrite::Create(_) | SecretWrite::Publish(_) => self.published(now),
@@ -439,7 +455,7 @@ impl World {
 
     fn iam_failed(&mut self, step: &Step, failure: Failure, now: Timestamp) {
         match (step, &failure) {
-            (Step::CreateUser, Failure::Exists) => self.user = UserView::Exists,
+            (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
             (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
             (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
             (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
@@ -447,13 +463,22 @@ impl World {
             (Step::ReadLastUsed(id), Failure::Absent) => {
                 self.last_used.insert(id.clone(), None);
             }
-            (Step::CreateUser, Failure::Absent) => self.fail(step, Failed::Iam(failure)),
-            (_, Failure::Absent) => self.user_unknown(now),
+            // The user is there or about to be: what IAM doesn't know is the boundary's policy.
+            (Step::CreateUser | Step::PutBoundary, Failure::Absent) => self.fail(step, Failed::Iam(failure)),
+            (_, Failure::Absent) => self.user_unknown(step, failure, now),
             _ => {
                 self.note_unclear(step, &failure, now);
                 self.fail(step, Failed::Iam(failure));
             }
         }
+    }
+
+    /// The name is taken. Read as missing before that, it is taken and missing by turns: no end to it.
+    fn user_exists(&mut self, step: &Step, failure: Failure) {
+        if matches!(self.user, UserView::Missing { .. }) {
+            self.fail(step, Failed::Iam(failure));
+        }
+        self.user = UserView::Exists;
     }
 
     fn blocked(&mut self, blocker: Blocker, now: Timestamp) {
@@ -462,11 +487,15 @@ impl World {
     }
 
     /// IAM doesn't know the user: it lags behind our own `CreateUser`, or the user is gone.
-    fn user_unknown(&mut self, now: Timestamp) {
+    fn user_unknown(&mut self, step: &Step, failure: Failure, now: Timestamp) {
         match self.user {
+            UserView::Found(_) if self.contradicted => self.fail(step, Failed::Iam(failure)),
             UserView::Fresh => self.lag = Some((self.lag.map_or(1, |(count, _)| count + 1), now)),
             UserView::Missing { first, .. } => self.user = UserView::Missing { first, last: now },
-            _ => self.user = UserView::Missing { first: now, last: now },
+            _ => {
+                self.contradicted = matches!(self.user, UserView::Found(_));
+                self.user = UserView::Missing { first: now, last: now };
+            }
         }
     }
 
@@ -503,7 +532,9 @@ impl World {
     fn outdated(&mut self, write: &SecretWrite, step: &Step, refusal: Refusal) {
         self.attempt.conflicts += 1;
         match write {
-            SecretWrite::Fence(_) => self.attempt.basis = self.secret().map(Basis::of),
+            SecretWrite::Fence(_) | SecretWrite::Annotate(_) | SecretWrite::Repair { .. } => {
+                self.keep_basis();
+            }
             SecretWrite::Create(_) => {
                 self.attempt.publish = Publish::Refused;
                 self.memo.retry = true;
@@ -513,6 +544,13 @@ impl World {
             _ => {}
         }
         self.secret = SecretView::Unlooked;
+    }
+
+    /// What the keys were listed against must still hold when the fence is placed after all.
+    fn keep_basis(&mut self) {
+        if !self.listings.is_empty() && self.attempt.basis.is_none() {
+            self.attempt.basis = self.secret().map(Basis::of);
+        }
     }
 
     fn note_publish(&mut self, write: &SecretWrite, refusal: &Refusal, now: Timestamp) {
