@@ -107,13 +107,14 @@ fn calls(workload: &Workload) -> usize {
     let (mut sim, mut operator) = (workload.start)();
     let before = sim.calls;
     live(&mut sim, &mut operator);
+    let calls = sim.calls - before;
     (workload.ended)(&mut sim);
-    sim.calls - before
+    calls
 }
 
 /// A run with `faults` at calls counted from the start of the workload.
-fn run(workload: &Workload, cache: &Cache, faults: &[(usize, Fault)]) {
-    let (mut sim, mut operator) = (workload.start)();
+fn run(workload: &Workload, start: &(Sim, Operator), cache: &Cache, faults: &[(usize, Fault)]) {
+    let (mut sim, mut operator) = start.clone();
     let before = sim.calls;
     sim.cache = cache.clone();
     sim.faults = faults.iter().map(|(index, fault)| (before + index, fault.clone())).collect();
@@ -137,13 +138,14 @@ impl Drop for Case {
 fn single_faults() {
     let mut cases = 0;
     for workload in &WORKLOADS {
+        let start = (workload.start)();
         for index in 0..calls(workload) {
             for fault in &FAULTS {
                 for cache in [Cache::Fresh, Cache::Nothing] {
                     let none = matches!(cache, Cache::Nothing);
                     let _case =
                         Case(format!("{} call {index} {fault:?} without cache: {none}", workload.name));
-                    run(workload, &cache, &[(index, fault.clone())]);
+                    run(workload, &start, &cache, &[(index, fault.clone())]);
                     cases += 1;
                 }
             }
@@ -156,13 +158,14 @@ fn single_faults() {
 fn a_crash_or_lost_reply_and_any_fault_of_the_recovery() {
     let mut cases = 0;
     for workload in WORKLOADS.iter().take(5) {
+        let start = (workload.start)();
         for index in 0..calls(workload).min(8) {
             for first in [Fault::CrashAfter, Fault::ReplyLost] {
                 for second in &FAULTS {
                     for later in 1..=8 {
                         let faults = [(index, first.clone()), (index + later, second.clone())];
                         let _case = Case(format!("{} {faults:?}", workload.name));
-                        run(workload, &Cache::Fresh, &faults);
+                        run(workload, &start, &Cache::Fresh, &faults);
                         cases += 1;
                     }
                 }

@@ -52,7 +52,7 @@ impl Sim {
     pub fn look(&mut self) {
         let keys = self.key_numbers();
         assert!(self.judge.meddled || keys.len() <= 2, "S1: {keys:?}");
-        let Some(named) = self.seen().and_then(|facts| facts.content?.names) else { return };
+        let Some(named) = self.named() else { return };
         let dead =
             self.judge.dead.contains(&named) && !self.judge.teardown && !self.judge.exempt.contains(&named);
         assert!(!dead, "S2: the Secret names {named}, which the operator ended");
@@ -114,7 +114,7 @@ impl Sim {
         self.judge.dead.insert(id.clone());
         self.judge.deactivated.insert(id.clone(), self.now);
         let Some(superseded) = self.judge.published.get(id).copied() else { return };
-        let named = self.seen().and_then(|facts| facts.content?.names);
+        let named = self.named();
         let successor = named.filter(|named| named != id).expect("S3: deactivated without a successor");
         let name = self.user_name();
         let listed = self.account.key(&name, &successor).expect("S3: the successor is gone").listed.clone();

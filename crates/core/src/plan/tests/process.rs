@@ -74,7 +74,6 @@ impl Running {
     /// Asks for the next step and carries it out.
     pub fn advance(&mut self, sim: &mut Sim) -> Progress {
         let step = next(&self.goal, &self.world, sim.now);
-        assert_eq!(step, next(&self.goal, &self.world, sim.now), "the plan is a function");
         if let Step::End(end) = step {
             self.check_end(sim);
             return Progress::Ended(end);
@@ -199,7 +198,7 @@ impl Running {
     }
 
     fn iam(&mut self, sim: &mut Sim, step: &Step) -> Result<Effect, Failure> {
-        let (spec, name, now) = (sim.identity().user, sim.user_name(), sim.now);
+        let (spec, name, now) = (self.goal.identity().user.clone(), sim.user_name(), sim.now);
         let teardown = matches!(self.goal, Goal::Teardown(_));
         let own = self.world.attempt.minted.as_ref().map(|minted| minted.id.clone());
         sim.judge_iam(step, teardown, own.as_ref());

@@ -11,10 +11,11 @@ use super::iam::Account;
 use super::judge::Judge;
 use super::process::{Operator, Outcome};
 use crate::api::{SesSmtpCredential, SesSmtpCredentialSpec};
-use crate::desired::{Desired, Goal, Identity, Settings};
+use crate::desired::{Goal, Identity, Settings};
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::names::{LABEL_CREDENTIAL, tag};
+use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{Effect, Refusal, Step};
 use crate::test;
@@ -57,6 +58,8 @@ pub struct Sim {
     pub now: Timestamp,
     pub settings: Settings,
     pub object: SesSmtpCredential,
+    /// Name and owner of the user, which no change of the spec changes.
+    identity: Identity,
     pub facts: ObjectFacts,
     pub account: Account,
     pub secret: Option<Secret>,
@@ -88,10 +91,12 @@ impl Sim {
             regions: crate::region::RegionTable::default(),
             durations: Durations::default(),
         };
+        let identity = Goal::of(&object, &settings).identity().clone();
         Self {
             now: test::time(0),
             settings,
             object,
+            identity,
             facts: ObjectFacts { finalizer: false, account: None },
             account: Account::default(),
             secret: None,
@@ -133,15 +138,8 @@ impl Sim {
         self.goal().identity().clone()
     }
 
-    pub fn desired(&self) -> Box<Desired> {
-        match self.goal() {
-            Goal::Serve(desired) => desired,
-            other => panic!("no desired state: {other:?}"),
-        }
-    }
-
     pub fn user_name(&self) -> String {
-        self.identity().user.name
+        self.identity.user.name.clone()
     }
 
     pub fn pass_time(&mut self, seconds: i64) {
@@ -169,6 +167,11 @@ impl Sim {
     }
 
     // ---- the API server ----
+
+    /// The key that the Secret's data name.
+    pub fn named(&self) -> Option<KeyId> {
+        crate::layout::named_key(self.secret.as_ref()?.data.as_ref()?)
+    }
 
     pub fn seen(&self) -> Option<SecretFacts> {
         self.secret.as_ref().map(SecretFacts::of_secret)
@@ -291,7 +294,7 @@ impl Sim {
     /// True if a client that reads the Secret now can log in to the wanted Region.
     pub fn logs_in(&mut self) -> bool {
         let (username, password) = (self.value("username"), self.value("password"));
-        let (name, region) = (self.user_name(), self.desired().region);
+        let (name, region) = (self.user_name(), RegionName::parse(&self.object.spec.region).unwrap());
         let Some(id) = KeyId::parse(&username) else { return false };
         let Ok(key) = self.account.key(&name, &id) else { return false };
         let secret = crate::password::SecretAccessKey::new(&key.secret).unwrap();
@@ -301,7 +304,7 @@ impl Sim {
 
     /// True if the account's user is this object's.
     pub fn owns_user(&mut self) -> bool {
-        let wanted = self.identity().user;
+        let wanted = &self.identity.user;
         self.account.users.get(&wanted.name).is_some_and(|user| {
             let same = |key: &str| user.facts.tags.get(key) == wanted.tags.get(key);
             user.facts.path == wanted.path && same(tag::UID) && same(tag::CLUSTER) && same(tag::INSTALL)
