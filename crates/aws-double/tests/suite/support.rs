@@ -39,6 +39,8 @@ pub fn code<T, E: ProvideErrorMetadata>(
     Some((error.code().unwrap_or_default().to_owned(), status))
 }
 
+// Wrapped, so that it compares with `code`.
+#[allow(clippy::unnecessary_wraps)]
 pub fn is(code: &str, status: u16) -> Option<(String, u16)> {
     Some((code.to_owned(), status))
 }
