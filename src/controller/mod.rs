@@ -134,9 +134,10 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         synced: synced.clone(),
         shutdown: operator.shutdown.clone(),
     });
-    let (objects, store) = watch::objects(client.clone());
+    let (listed_tx, listed) = channel::channel(false);
+    let (objects, store) = watch::objects(client.clone(), listed_tx);
     let changes = watch::secrets(client, context.clone(), synced_tx);
-    tokio::spawn(report_ready(store.clone(), synced, operator.readiness));
+    tokio::spawn(report_ready(listed, synced, operator.readiness));
     let mut shutdown = operator.shutdown;
     Controller::for_stream(objects, store)
         .reconcile_on(changes)
@@ -150,11 +151,11 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
 
 /// Ready once both first lists are done.
 async fn report_ready(
-    store: kube::runtime::reflector::Store<SesSmtpCredential>,
+    mut listed: channel::Receiver<bool>,
     mut synced: channel::Receiver<bool>,
     readiness: Readiness,
 ) {
-    if store.wait_until_ready().await.is_ok() && synced.wait_for(|done| *done).await.is_ok() {
+    if listed.wait_for(|done| *done).await.is_ok() && synced.wait_for(|done| *done).await.is_ok() {
         readiness.set_ready();
         tracing::info!("ready");
     }

@@ -26,15 +26,23 @@ const PAGE: u32 = 200;
 
 /// Changes of custom resources that matter, and the store of all of them.
 ///
-/// Our own status writes change neither generation nor finalizers and so cause no pass.
+/// Our own status writes change neither generation nor finalizers and so cause no pass. `listed`
+/// turns true after the first list: the store's own wait wakes only one of two that wait, and the
+/// controller is one of them.
 pub fn objects(
     client: Client,
+    listed: channel::Sender<bool>,
 ) -> (impl Stream<Item = Result<SesSmtpCredential, watcher::Error>> + Send, Store<SesSmtpCredential>) {
     use kube::runtime::Predicate as _;
     let (store, writer) = reflector::store();
     let changed = predicates::generation.combine(predicates::finalizers);
     let stream = watcher(Api::all(client), Config::default().page_size(PAGE))
         .default_backoff()
+        .inspect(move |event| {
+            if matches!(event, Ok(Event::InitDone)) {
+                listed.send_replace(true);
+            }
+        })
         .modify(|object: &mut SesSmtpCredential| object.metadata.managed_fields = None)
         .reflect(writer)
         .applied_objects()

@@ -1,10 +1,11 @@
 //! Ways in: clients and kubeconfigs for the admin and for service accounts.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     core::v1::ServiceAccount,
 };
 use kube::{
@@ -13,10 +14,12 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use crate::{ControlPlane, Error, pki::Pair};
+use crate::{ControlPlane, Error, pki::Pair, wait::Deadline};
 
 /// Longer than any test run, so that no test has to renew it.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+/// The API server reads RBAC from a watch, so a new right takes effect a moment after it was applied.
+const RIGHTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kubeconfig with one context. `cluster` and `user` are the two entries, as YAML in flow style.
 fn kubeconfig(cluster: &str, user: &str) -> String {
@@ -59,6 +62,8 @@ pub(crate) async fn config(text: &str) -> Result<Config, Error> {
     let kubeconfig = Kubeconfig::from_yaml(text)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
+    // A proxy from the environment cannot reach this machine's loopback.
+    config.proxy_url = None;
     Ok(config)
 }
 
@@ -115,4 +120,35 @@ impl ControlPlane {
     pub fn kubeconfig_file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
         self.files().write(&format!("{name}.kubeconfig"), text)
     }
+
+    /// Waits until a new right of a service account has taken effect, which is a moment after it was applied.
+    pub async fn until_allowed(
+        &self,
+        namespace: &str,
+        name: &str,
+        attributes: ResourceAttributes,
+    ) -> Result<(), Error> {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.admin_client()?);
+        let review = review(namespace, name, attributes);
+        let allowed = Deadline::after(RIGHTS_TIMEOUT).until("the right", async || {
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let status = answer.map_err(Error::api(|| "ask for a right".to_owned()))?.status;
+            let allowed = status.as_ref().is_some_and(|status| status.allowed);
+            Ok(allowed.then_some(()).ok_or_else(|| format!("{status:?}")))
+        });
+        allowed.await
+    }
+}
+
+/// Service accounts are in the groups of all of them and of those of their namespace.
+fn review(namespace: &str, name: &str, attributes: ResourceAttributes) -> SubjectAccessReview {
+    let groups = ["system:authenticated", "system:serviceaccounts"].map(str::to_owned);
+    let own_group = format!("system:serviceaccounts:{namespace}");
+    let spec = SubjectAccessReviewSpec {
+        user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+        groups: Some(groups.into_iter().chain([own_group]).collect()),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    SubjectAccessReview { spec, ..SubjectAccessReview::default() }
 }

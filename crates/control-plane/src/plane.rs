@@ -108,7 +108,7 @@ impl Builder {
         loop {
             match self.try_port(program, folder, pki, etcd).await {
                 Err(Error::Exited { log, .. }) if attempt < PORT_ATTEMPTS && log.contains(PORT_TAKEN) => {
-                    attempt += 1
+                    attempt += 1;
                 }
                 other => return other,
             }

@@ -160,8 +160,14 @@ mod tests {
         let flags = ["-c", "echo told you; exit 7"].map(str::to_owned);
         let mut server =
             Server::spawn("sh", Path::new("/bin/sh"), &flags, folder.path().join("log")).unwrap();
-        server.shell.0.wait().unwrap();
-        let message = server.check().unwrap_err().to_string();
+        // Not `Child::wait`, which would close the pipe first.
+        let ended = || {
+            server.check().err().or_else(|| {
+                std::thread::yield_now();
+                None
+            })
+        };
+        let message = std::iter::repeat_with(ended).take(1_000_000).flatten().next().unwrap().to_string();
         assert!(message.contains("told you") && message.contains("exit status: 7"), "{message}");
     }
 

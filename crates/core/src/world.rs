@@ -188,7 +188,7 @@ pub struct Teardown {
 /// What a process remembers of an object between passes. Lost on a crash, by design.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memo {
-    /// Keys that this process saw the Secret name.
+    /// Keys that this process saw the Secret name, as published or as previous.
     pub seen: BTreeSet<KeyId>,
     /// Version of the Secret whose data were read and found to be what the record says.
     pub believed: Option<String>,
@@ -390,7 +390,8 @@ impl World {
     }
 
     fn see(&mut self, facts: &SecretFacts) {
-        self.memo.seen.extend(facts.record.key.clone());
+        let previous = facts.record.previous_key().map(|previous| previous.key.clone());
+        self.memo.seen.extend(facts.record.key.clone().into_iter().chain(previous));
         if facts.content.is_some() && facts.record.is_complete() && facts.is_consistent() {
             self.memo.believed = Some(facts.resource_version.clone());
         }

@@ -1,0 +1,159 @@
+//! Inline policies, attached policies and the permissions boundary.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Account, ApiError, Page, Paged, names};
+
+/// Characters of all inline policies of a user together, white space not counted.
+pub(crate) const INLINE_SIZE: usize = 2048;
+/// Managed policies per user.
+pub(crate) const ATTACHED: usize = 10;
+/// ARNs under this prefix are AWS's own policies, which every account can attach.
+const AWS_OWNED: &str = "arn:aws:iam::aws:policy/";
+
+impl Account {
+    /// `PutUserPolicy`: replaces the whole document.
+    pub fn put_user_policy(
+        &mut self,
+        user: &str,
+        policy: &str,
+        document: &str,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        names::name(policy, "policyName")?;
+        names::policy_text(document)?;
+        let user = self.user_mut(user, now)?;
+        check_document(document)?;
+        let others = user.inline.iter().filter(|(name, _)| *name != policy).map(|(_, text)| weight(text));
+        if others.sum::<usize>().saturating_add(weight(document)) > INLINE_SIZE {
+            let text = format!("Maximum policy size of {INLINE_SIZE} bytes exceeded for user {}", user.name);
+            return Err(ApiError::limit(text));
+        }
+        user.inline.insert(policy.to_owned(), document.to_owned());
+        Ok(())
+    }
+
+    /// `GetUserPolicy`: the document as it was put.
+    pub fn get_user_policy(&self, user: &str, policy: &str, now: Timestamp) -> Result<&str, ApiError> {
+        names::name(policy, "policyName")?;
+        let found = self.user(user, now)?.inline.get(policy);
+        found.map(String::as_str).ok_or_else(|| no_such_policy(policy))
+    }
+
+    /// `DeleteUserPolicy`.
+    pub fn delete_user_policy(&mut self, user: &str, policy: &str, now: Timestamp) -> Result<(), ApiError> {
+        names::name(policy, "policyName")?;
+        let removed = self.user_mut(user, now)?.inline.remove(policy);
+        removed.map(|_| ()).ok_or_else(|| no_such_policy(policy))
+    }
+
+    /// `ListUserPolicies`: names.
+    pub fn list_user_policies(
+        &self,
+        user: &str,
+        page: &Page,
+        now: Timestamp,
+    ) -> Result<Paged<String>, ApiError> {
+        let names = self.user(user, now)?.inline.keys();
+        page.cut(names.map(|name| (name, name.clone())), self.settings.page_cap)
+    }
+
+    /// `AttachUserPolicy`.
+    pub fn attach_user_policy(&mut self, user: &str, arn: &str, now: Timestamp) -> Result<(), ApiError> {
+        let known = arn.starts_with(AWS_OWNED) || self.managed_policy(arn);
+        let user = self.user_mut(user, now)?;
+        if !known {
+            return Err(ApiError::no_such_policy_arn(arn));
+        }
+        if !user.attached.contains(arn) && user.attached.len() >= ATTACHED {
+            return Err(ApiError::quota("PoliciesPerUser", ATTACHED));
+        }
+        user.attached.insert(arn.to_owned());
+        Ok(())
+    }
+
+    /// `DetachUserPolicy`.
+    pub fn detach_user_policy(&mut self, user: &str, arn: &str, now: Timestamp) -> Result<(), ApiError> {
+        if self.user_mut(user, now)?.attached.remove(arn) {
+            return Ok(());
+        }
+        Err(ApiError::no_such_entity(format!("Policy {arn} was not found.")))
+    }
+
+    /// `ListAttachedUserPolicies`: ARNs.
+    pub fn list_attached_user_policies(
+        &self,
+        user: &str,
+        page: &Page,
+        now: Timestamp,
+    ) -> Result<Paged<String>, ApiError> {
+        let arns = self.user(user, now)?.attached.iter();
+        page.cut(arns.map(|arn| (arn, arn.clone())), self.settings.page_cap)
+    }
+
+    /// `PutUserPermissionsBoundary`.
+    pub fn put_boundary(&mut self, user: &str, arn: &str, now: Timestamp) -> Result<(), ApiError> {
+        self.user(user, now)?;
+        self.check_boundary(Some(arn))?;
+        self.user_mut(user, now)?.boundary = Some(arn.to_owned());
+        Ok(())
+    }
+
+    /// `DeleteUserPermissionsBoundary`.
+    pub fn delete_boundary(&mut self, user: &str, now: Timestamp) -> Result<(), ApiError> {
+        let user = self.user_mut(user, now)?;
+        let missing = || ApiError::no_such_entity(format!("User {} does not have a boundary.", user.name));
+        user.boundary.take().map(|_| ()).ok_or_else(missing)
+    }
+
+    pub(super) fn check_boundary(&self, arn: Option<&str>) -> Result<(), ApiError> {
+        match arn {
+            Some(arn) if !self.managed_policy(arn) => Err(ApiError::no_such_entity(format!(
+                "Scope ARN: {arn} does not exist or is not attachable."
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn no_such_policy(name: &str) -> ApiError {
+    ApiError::no_such_entity(format!("The user policy with name {name} cannot be found."))
+}
+
+/// The size that counts against the limit.
+fn weight(document: &str) -> usize {
+    document.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// IAM's grammar as far as it matters: an object with statements that have an effect, an action
+/// and a resource.
+fn check_document(document: &str) -> Result<(), ApiError> {
+    let syntax = || ApiError::malformed_policy("Syntax errors in policy.");
+    let value: Value = serde_json::from_str(document).map_err(|_| syntax())?;
+    let version = value.get("Version").is_none_or(|v| v == "2012-10-17" || v == "2008-10-17");
+    let statements = match value.get("Statement") {
+        Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
+        Some(one @ Value::Object(_)) => vec![one],
+        _ => Vec::new(),
+    };
+    if !version || statements.is_empty() || !statements.into_iter().all(statement) {
+        return Err(syntax());
+    }
+    Ok(())
+}
+
+fn statement(value: &Value) -> bool {
+    let effect = value.get("Effect").is_some_and(|e| e == "Allow" || e == "Deny");
+    let has = |a: &str, b: &str| value.get(a).or_else(|| value.get(b)).is_some_and(texts);
+    let condition = value
+        .get("Condition")
+        .is_none_or(|c| c.as_object().is_some_and(|o| o.values().all(Value::is_object)));
+    effect && condition && has("Action", "NotAction") && has("Resource", "NotResource")
+}
+
+/// A text, or a list of at least one text.
+fn texts(value: &Value) -> bool {
+    value.is_string()
+        || value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string))
+}

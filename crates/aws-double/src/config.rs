@@ -1,0 +1,141 @@
+//! What a double is started with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::account::Settings;
+
+/// AWS's documentation key, the default caller's.
+pub const CALLER_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+/// AWS's documentation secret, the default caller's.
+pub const CALLER_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// The default account.
+pub const ACCOUNT: &str = "123456789012";
+
+/// A principal that may call IAM and STS.
+#[derive(Clone)]
+pub struct Caller {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret: String,
+    /// Account the calls act on.
+    pub account: String,
+    /// ARN of the principal, as `GetCallerIdentity` and denials tell it.
+    pub arn: String,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::new(CALLER_KEY_ID, CALLER_SECRET, ACCOUNT)
+    }
+}
+
+impl Caller {
+    /// A caller that is a role session of the account, as an operator in a cluster is.
+    pub fn new(access_key_id: &str, secret: &str, account: &str) -> Self {
+        Self {
+            access_key_id: access_key_id.to_owned(),
+            secret: secret.to_owned(),
+            account: account.to_owned(),
+            arn: format!("arn:aws:sts::{account}:assumed-role/ses-smtp-operator/double"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Caller({}, {})", self.access_key_id, self.arn)
+    }
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Bucket {
+    /// Calls per second of the double's time: multiplied by the time scale.
+    pub rate: f64,
+    /// Calls that may come at once.
+    pub burst: f64,
+}
+
+/// How SES answers.
+#[derive(Debug, Clone)]
+pub struct Ses {
+    /// Accounts without SES: their logins answer 535 `Account not subscribed to SES`.
+    pub unsubscribed: Vec<String>,
+    /// Verified identities, addresses or domains. Empty: every sender is verified.
+    pub identities: Vec<String>,
+    /// Configuration set that takes part in every send, and must be allowed too.
+    pub configuration_set: Option<String>,
+    /// A connection may stay silent for so long before 451 closes it.
+    pub idle: Duration,
+}
+
+impl Default for Ses {
+    fn default() -> Self {
+        Self {
+            unsubscribed: Vec::new(),
+            identities: Vec::new(),
+            configuration_set: None,
+            idle: Duration::from_mins(5),
+        }
+    }
+}
+
+/// Everything a double is started with. All AWS-side durations are divided by `time_scale`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Decides every id and secret.
+    pub seed: u64,
+    /// How many times faster than AWS the double is.
+    pub time_scale: f64,
+    /// A clock that stands still until it is moved.
+    pub fixed_now: Option<Timestamp>,
+    /// Regions with an SMTP endpoint.
+    pub regions: Vec<String>,
+    /// Principals; their accounts exist from the start.
+    pub callers: Vec<Caller>,
+    /// Latency by action; `*` stands for all others. `AUTH` is SMTP's.
+    pub latency: BTreeMap<String, Duration>,
+    /// Token buckets by action; `*` gives every other action a bucket of its own.
+    pub buckets: BTreeMap<String, Bucket>,
+    /// How accounts behave: delays, page sizes, managed policies. Durations as in AWS, unscaled.
+    pub settings: Settings,
+    /// How SES behaves.
+    pub ses: Ses,
+    /// Where journal lines go besides memory.
+    pub journal_file: Option<PathBuf>,
+    /// Port of the HTTP side; 0 takes a free one.
+    pub port: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            time_scale: 1.0,
+            fixed_now: None,
+            regions: vec!["eu-west-1".to_owned()],
+            callers: vec![Caller::default()],
+            latency: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            settings: Settings::default(),
+            ses: Ses::default(),
+            journal_file: None,
+            port: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Registers a managed policy that may serve as permissions boundary.
+    #[must_use]
+    pub fn policy(mut self, arn: &str, document: &str) -> Self {
+        self.settings.policies.insert(arn.to_owned(), document.to_owned());
+        self
+    }
+}

@@ -1,0 +1,172 @@
+//! Everything the services share, behind one lock: accounts, callers, faults, buckets, journal, mail.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::account::{Account, ApiError, Settings};
+use crate::clock::Clock;
+use crate::config::{Caller, Config};
+use crate::fault::{FaultBook, FaultKind};
+use crate::journal::{Journal, Record};
+use crate::rng::Rng;
+use crate::smtp::{Login, Mail};
+use crate::throttle::Buckets;
+
+/// Who signed a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) key_id: String,
+    pub(crate) account: String,
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+    /// An IAM user of the double itself: it has no right to any IAM action.
+    pub(crate) minted: bool,
+}
+
+/// The state behind the lock.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) accounts: BTreeMap<String, Account>,
+    callers: HashMap<String, Caller>,
+    pub(crate) faults: FaultBook,
+    pub(crate) buckets: Buckets,
+    pub(crate) journal: Journal,
+    pub(crate) mails: Vec<Mail>,
+    pub(crate) logins: Vec<Login>,
+    pub(crate) ids: Rng,
+}
+
+impl World {
+    fn new(config: &Config, clock: &Clock) -> std::io::Result<Self> {
+        let settings = scaled(&config.settings, clock);
+        let account = |(n, caller): (u64, &Caller)| {
+            let seed = config.seed.wrapping_mul(0x1_0000_0001).wrapping_add(n);
+            (caller.account.clone(), Account::new(&caller.account, seed, settings.clone()))
+        };
+        Ok(Self {
+            accounts: (0..).zip(&config.callers).map(account).collect(),
+            callers: config.callers.iter().map(|c| (c.access_key_id.clone(), c.clone())).collect(),
+            faults: FaultBook::default(),
+            buckets: Buckets::new(config.buckets.clone(), clock.scale()),
+            journal: Journal::new(config.journal_file.as_deref())?,
+            mails: Vec::new(),
+            logins: Vec::new(),
+            ids: Rng::new(!config.seed),
+        })
+    }
+
+    /// The identity and secret behind an access key id that may sign requests.
+    pub(crate) fn signer(&self, key_id: &str) -> Result<(Identity, String), ApiError> {
+        let unknown = || {
+            ApiError::new(
+                403,
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+            )
+        };
+        match self.callers.get(key_id) {
+            Some(caller) => Ok((caller_identity(caller), caller.secret.clone())),
+            None => self.minted_signer(key_id).ok_or_else(unknown),
+        }
+    }
+
+    fn minted_signer(&self, key_id: &str) -> Option<(Identity, String)> {
+        let (account, key) = self.accounts.values().find_map(|a| Some((a, a.key(key_id)?)))?;
+        let user = account.find_user(&key.user).filter(|_| key.state().as_str() == "Active")?;
+        let identity = Identity {
+            key_id: key_id.to_owned(),
+            account: account.id().to_owned(),
+            arn: user.arn.clone(),
+            user_id: user.id.clone(),
+            minted: true,
+        };
+        Some((identity, key.secret().to_owned()))
+    }
+
+    /// The user that owns a key, in whichever account.
+    pub(crate) fn owner(&self, key_id: &str) -> Option<String> {
+        self.accounts.values().find_map(|account| account.key(key_id)).map(|key| key.user.clone())
+    }
+
+    /// The account that has a key.
+    pub(crate) fn account_of_key(&self, key_id: &str) -> Option<&str> {
+        self.accounts.values().find(|account| account.key(key_id).is_some()).map(Account::id)
+    }
+
+    pub(crate) fn strike(&mut self, action: &str, user: Option<&str>) -> Option<FaultKind> {
+        self.faults.strike(action, user)
+    }
+}
+
+fn caller_identity(caller: &Caller) -> Identity {
+    Identity {
+        key_id: caller.access_key_id.clone(),
+        account: caller.account.clone(),
+        arn: caller.arn.clone(),
+        user_id: format!("AROADOUBLE{}:double", caller.account),
+        minted: false,
+    }
+}
+
+/// Settings with their durations in the double's own time.
+fn scaled(settings: &Settings, clock: &Clock) -> Settings {
+    Settings {
+        list_delay: clock.scaled(settings.list_delay),
+        user_delay: clock.scaled(settings.user_delay),
+        key_delay: clock.scaled(settings.key_delay),
+        quota_lag: clock.scaled(settings.quota_lag),
+        last_used_lag: clock.scaled(settings.last_used_lag),
+        ..settings.clone()
+    }
+}
+
+/// What every service holds on to.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    world: Mutex<World>,
+    changed: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> std::io::Result<Self> {
+        let clock = Clock::new(config.fixed_now, config.time_scale);
+        let world = Mutex::new(World::new(&config, &clock)?);
+        Ok(Self { config, clock, world, changed: watch::channel(0).0 })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, World> {
+        // A panic of a test's closure under the lock leaves data that is still worth reading.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes a record and tells those who wait for changes.
+    pub(crate) fn note(&self, record: Record) {
+        self.note_in(&mut self.lock(), record);
+    }
+
+    /// As `note`, under the lock that the caller already holds: effect and record are one.
+    pub(crate) fn note_in(&self, world: &mut World, record: Record) {
+        self.changed.send_replace(world.journal.add(record));
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Waits as long as an action is configured to take.
+    pub(crate) async fn latency(&self, action: &str) {
+        let latency = &self.config.latency;
+        if let Some(wait) = latency.get(action).or_else(|| latency.get("*")) {
+            tokio::time::sleep(self.clock.scaled(*wait)).await;
+        }
+    }
+}
