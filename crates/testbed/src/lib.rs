@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Development only: everything around the operator, for the demo and for tests.
+//!
+//! A [`Bed`] is a real control plane with the project's own manifests, and the AWS double. An
+//! [`Operator`] is the operator's own process, with a token of its own service account and no more
+//! rights than the manifests give it. [`mail`] is a client that logs in and sends.
+
+mod bed;
+mod error;
+pub mod mail;
+mod operator;
+mod read;
+mod wait;
+
+pub use bed::{Bed, Options, SOON, manifest};
+pub use error::Error;
+pub use operator::{Launch, Operator, Usage};
+pub use read::{Credential, Object, condition};
+pub use wait::{Deadline, eventually};

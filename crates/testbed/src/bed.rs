@@ -1,0 +1,260 @@
+//! The surroundings: a control plane with the project's manifests, and the AWS double.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aws_double::{Config, Double};
+use control_plane::{ControlPlane, FaultProxy};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
+use tempfile::TempDir;
+
+use crate::operator::Launch;
+use crate::{Credential, Error, Object, condition, eventually};
+
+/// Namespace and name of the operator's service account in the manifests.
+const ACCOUNT: (&str, &str) = ("ses-smtp-operator", "ses-smtp-operator");
+/// The custom resource definition, applied before the garbage collector starts, so that it knows
+/// the kind at once.
+const CRD: &str = "crds/sessmtpcredentials.ses-smtp.dev.yaml";
+/// Manifests that are applied, in order. The Deployment is applied too: the API server checks it,
+/// and without a controller for it no pod comes.
+const MANIFESTS: [&str; 4] = [
+    "deploy/base/namespace.yaml",
+    "deploy/base/serviceaccount.yaml",
+    "deploy/base/rbac.yaml",
+    "deploy/base/deployment.yaml",
+];
+/// How long anything may take that isn't waited for on purpose.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// What a bed is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The AWS double. Its time scale is the operator's too.
+    pub aws: Config,
+    /// kube-controller-manager as well: for collection of owned objects and of namespaces.
+    pub controller_manager: bool,
+    /// The API server's audit log.
+    pub audit: bool,
+}
+
+/// The surroundings of an operator.
+pub struct Bed {
+    /// The control plane.
+    pub plane: ControlPlane,
+    /// AWS.
+    pub aws: Double,
+    /// An admin's client.
+    pub client: Client,
+    /// Scale of time.
+    pub scale: f64,
+    folder: TempDir,
+}
+
+impl Bed {
+    /// Starts control plane and double, and applies the manifests.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let scale = options.aws.time_scale;
+        let mut builder = ControlPlane::builder().manifests(text(&root().join(CRD))?);
+        if options.controller_manager {
+            builder = builder.controller_manager();
+        }
+        if options.audit {
+            builder = builder.audit_log();
+        }
+        let plane = builder.start().await?;
+        let aws = Double::start(options.aws).await?;
+        for manifest in MANIFESTS {
+            plane.apply_yaml(&text(&root().join(manifest))?).await?;
+        }
+        let folder = TempDir::with_prefix("testbed-").map_err(Error::io("make a folder"))?;
+        Ok(Self { client: plane.admin_client()?, plane, aws, scale, folder })
+    }
+
+    /// A folder that goes with the bed.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// An operator that talks to the API server with a token of its own service account.
+    pub async fn launch(&self, binary: &Path) -> Result<Launch, Error> {
+        let kubeconfig = self.plane.service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1).await?;
+        self.launch_with(binary, &kubeconfig, "operator")
+    }
+
+    /// The same by way of `proxy`, which can make its calls fail.
+    pub async fn launch_behind(&self, binary: &Path, proxy: &FaultProxy) -> Result<Launch, Error> {
+        let token = self.plane.service_account_token(ACCOUNT.0, ACCOUNT.1).await?;
+        self.launch_with(binary, &proxy.kubeconfig(&token), "operator")
+    }
+
+    fn launch_with(&self, binary: &Path, kubeconfig: &str, name: &str) -> Result<Launch, Error> {
+        let kubeconfig = self.write(&format!("{name}.kubeconfig"), kubeconfig)?;
+        let endpoints = self.write("endpoints.yaml", &self.aws.endpoints_yaml())?;
+        let http = free_address()?;
+        let set = |key: &str, value: String| (key.to_owned(), value);
+        let environment = BTreeMap::from([
+            set("PATH", std::env::var("PATH").unwrap_or_default()),
+            set("KUBECONFIG", kubeconfig.display().to_string()),
+            set("AWS_ENDPOINT_URL_IAM", self.aws.iam_url()),
+            set("AWS_ENDPOINT_URL_STS", self.aws.iam_url()),
+            set("AWS_REGION", "us-east-1".to_owned()),
+            set("AWS_ACCESS_KEY_ID", aws_double::CALLER_KEY_ID.to_owned()),
+            set("AWS_SECRET_ACCESS_KEY", aws_double::CALLER_SECRET.to_owned()),
+            set("SES_SMTP_ENDPOINTS_FILE", endpoints.display().to_string()),
+            set("SES_SMTP_HTTP_ADDRESS", http.clone()),
+            set("SES_SMTP_TIME_SCALE", self.scale.to_string()),
+            set("SES_SMTP_IAM_RATE", "1000".to_owned()),
+            set("SES_SMTP_IAM_BURST", "1000".to_owned()),
+        ]);
+        let log = self.folder.path().join(format!("{name}.log"));
+        Ok(Launch { binary: binary.to_owned(), environment, log, http })
+    }
+
+    /// What the operator has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("operator.log")).unwrap_or_default()
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).map_err(Error::io(format!("write {name}")))?;
+        Ok(path)
+    }
+
+    /// The custom resources of a namespace.
+    pub fn objects(&self, namespace: &str) -> Api<Object> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The Secrets of a namespace.
+    pub fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Makes a namespace.
+    pub async fn namespace(&self, name: &str) -> Result<(), Error> {
+        self.plane
+            .apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"))
+            .await?;
+        Ok(())
+    }
+
+    /// Applies a custom resource; `spec` is YAML in flow style, such as `{region: eu-west-1}`.
+    pub async fn apply(&self, namespace: &str, name: &str, spec: &str) -> Result<Object, Error> {
+        let yaml = manifest(namespace, name, spec);
+        self.plane.apply_yaml(&yaml).await?;
+        Ok(self.objects(namespace).get(name).await?)
+    }
+
+    /// Merges into a custom resource's spec.
+    pub async fn patch(&self, namespace: &str, name: &str, spec: serde_json::Value) -> Result<Object, Error> {
+        let patch = Patch::Merge(serde_json::json!({ "spec": spec }));
+        Ok(self.objects(namespace).patch(name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// Asks for a custom resource to be deleted.
+    pub async fn delete(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        self.objects(namespace).delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until a condition of the object reads so, such as `True Provisioned`, for its present
+    /// generation.
+    pub async fn reads(
+        &self,
+        namespace: &str,
+        name: &str,
+        type_: &str,
+        wanted: &str,
+    ) -> Result<Object, Error> {
+        self.reads_within(SOON, namespace, name, type_, wanted).await
+    }
+
+    /// The same with a time of one's own.
+    pub async fn reads_within(
+        &self,
+        time: Duration,
+        namespace: &str,
+        name: &str,
+        type_: &str,
+        wanted: &str,
+    ) -> Result<Object, Error> {
+        let api = self.objects(namespace);
+        eventually(&format!("{namespace}/{name} to be {type_}={wanted}"), time, async || {
+            let object = api.get(name).await?;
+            let observed = object.status.as_ref().and_then(|status| status.observed_generation);
+            if observed == object.metadata.generation && condition(&object, type_) == wanted {
+                return Ok(Some(object));
+            }
+            Error::wrong(format!("{:?}", object.status.map(|status| status.conditions)))
+        })
+        .await
+    }
+
+    /// Waits until the object is ready.
+    pub async fn ready(&self, namespace: &str, name: &str) -> Result<Object, Error> {
+        self.reads(namespace, name, "Ready", "True Provisioned").await
+    }
+
+    /// Waits until the object is gone.
+    pub async fn gone(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let api = self.objects(namespace);
+        eventually(&format!("{namespace}/{name} to be gone"), SOON, async || {
+            match api.get_opt(name).await? {
+                None => Ok(Some(())),
+                Some(object) => Error::wrong(format!("{:?}", object.status.map(|status| status.conditions))),
+            }
+        })
+        .await
+    }
+
+    /// What the Secret of that name holds.
+    pub async fn credential(&self, namespace: &str, name: &str) -> Result<Credential, Error> {
+        let secret = self.secrets(namespace).get(name).await?;
+        Credential::of(&secret).map_or_else(|| Error::wrong(format!("Secret {name} is not complete")), Ok)
+    }
+
+    /// Logs in with what the Secret of that name holds.
+    pub async fn login(&self, namespace: &str, name: &str) -> Result<Credential, Error> {
+        let credential = self.credential(namespace, name).await?;
+        let (with, ca) = (credential.clone(), self.aws.ca_pem().to_owned());
+        let session = tokio::task::spawn_blocking(move || crate::mail::login(&with, &ca).map(|_| ()));
+        session.await.map_err(|error| Error::Wrong(error.to_string()))??;
+        Ok(credential)
+    }
+
+    /// The IAM user of an object, found by its tag.
+    pub fn user_of(&self, object: &Object) -> Option<aws_double::UserSnapshot> {
+        let uid = object.uid().unwrap_or_default();
+        self.aws.users().into_iter().find(|user| user.tags.get("ses-smtp.dev/uid") == Some(&uid))
+    }
+}
+
+/// A custom resource as YAML.
+pub fn manifest(namespace: &str, name: &str, spec: &str) -> String {
+    format!(
+        "{{apiVersion: ses-smtp.dev/v1alpha1, kind: SesSmtpCredential, \
+         metadata: {{name: {name}, namespace: {namespace}}}, spec: {spec}}}"
+    )
+}
+
+/// The workspace.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::io(format!("read {}", path.display())))
+}
+
+/// An address on loopback that nobody listens at just now.
+fn free_address() -> Result<String, Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(Error::io("find a free port"))?;
+    Ok(listener.local_addr().map_err(Error::io("find a free port"))?.to_string())
+}
