@@ -23,7 +23,7 @@ check: need-cargo ## Format, lints, documentation; changes nothing
 test: need-cargo need-go ## Every test, on a real API server and a stand-in for AWS
 	$(CARGO) test --workspace $(SCALED)
 
-demo: need-cargo need-go ## A credential's whole life in about a minute; KEEP=1 leaves it running
+demo: need-cargo need-go ## A credential's life on real servers, shown step by step; KEEP=1 leaves them running
 	$(CARGO) build -p ses-smtp-operator --features scaled-time
 	KEEP="$(KEEP)" $(CARGO) run -p testbed --bin demo
 
@@ -46,4 +46,4 @@ need-cargo:
 
 need-go:
 	@test -n "$$KUBEBUILDER_ASSETS" || command -v $(GO) >/dev/null \
-	  || { echo "go is missing: install Go $(GO_MINIMUM) or newer, which builds etcd and kube-apiserver once; or set KUBEBUILDER_ASSETS to a folder that holds both" >&2; exit 1; }
+	  || { echo "go is missing: install Go $(GO_MINIMUM) or newer, which builds etcd, kube-apiserver and kube-controller-manager once; or set KUBEBUILDER_ASSETS to a folder that holds them" >&2; exit 1; }

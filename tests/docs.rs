@@ -1,0 +1,350 @@
+//! Proves that the documentation says what the code says: field and reason tables, the messages at
+//! admission, and the AWS rights.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use ses_smtp_core::api::{self, SesSmtpCredential};
+use ses_smtp_core::desired::{Goal, Settings};
+use ses_smtp_core::identity::Installation;
+use ses_smtp_core::reason::{Kind, Reason};
+use ses_smtp_core::region::{Partition, RegionTable};
+use ses_smtp_core::time::Durations;
+use ses_smtp_operator::aws::Action;
+
+const GENERATED: &str = "Generated from the code by `make generate`: don't edit.";
+
+/// One test for all, because two that write the same file would lose one another's part.
+#[test]
+fn fields_and_reasons_are_documented() {
+    let fields = Field::all();
+    prove("docs/fields.md", &fields_page(&fields));
+    prove("docs/reasons.md", &reasons_page());
+    prove_part("README.md", "fields", &fields_short(&fields));
+    prove_part("README.md", "reasons", &reasons_short());
+}
+
+#[test]
+fn messages_at_admission_are_documented() {
+    let page = read("docs/input.md");
+    let fields = Field::all();
+    let rules = fields.iter().flat_map(|field| &field.rules);
+    for message in rules.chain(&root_rules()) {
+        assert!(page.contains(message.as_str()), "docs/input.md lacks: {message}");
+    }
+}
+
+/// Specs that admission lets pass and that can't be served.
+const REFUSED_LATER: [&str; 10] = [
+    r#"{"region": "mx-central-1"}"#,
+    r#"{"region": "eu-south-1"}"#,
+    r#"{"region": "us-gov-west-1"}"#,
+    r#"{"region": "eu-central-1", "endpoint": {"host": "mail.example.com"}}"#,
+    r#"{"region": "eu-central-1", "endpoint": {"host": "email-smtp.eu-west-1.amazonaws.com"}}"#,
+    r#"{"region": "eu-central-1", "endpoint": {"port": 26}}"#,
+    r#"{"region": "eu-central-1", "secret": {"labels": {"team": "a b"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"labels": {"a b": "c"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"annotations": {"/x": "y"}}}"#,
+    r#"{"region": "eu-central-1", "policy": {"fromAddresses": LONG}}"#,
+];
+
+#[test]
+fn messages_after_admission_are_documented() {
+    let page = read("docs/input.md");
+    for spec in REFUSED_LATER {
+        let Goal::Invalid(_, invalid) = goal(&spec.replace("LONG", &long_addresses())) else { panic!("served: {spec}") };
+        let shown = format!("`{}`: `{}` |", invalid.reason.as_str(), cell(&invalid.message));
+        assert!(page.contains(&shown), "docs/input.md lacks: {shown}");
+    }
+}
+
+/// Twenty addresses of 120 characters each.
+fn long_addresses() -> String {
+    let addresses: Vec<String> =
+        (10..30).map(|number| format!("{}@{number}.{}.example.com", "a".repeat(50), "b".repeat(54))).collect();
+    serde_json::to_string(&addresses).unwrap()
+}
+
+fn goal(spec: &str) -> Goal {
+    let mut object = SesSmtpCredential::new("mailer", serde_json::from_str(spec).unwrap());
+    object.metadata.namespace = Some("shop".to_owned());
+    object.metadata.uid = Some("4fd0e599-73f5-42b3-b6bd-a35ae299c426".to_owned());
+    let installation = Installation {
+        cluster_id: "0123456789".to_owned(),
+        install_id: "0123456789abcdef".to_owned(),
+        account: "123456789012".to_owned(),
+        partition: Partition::Commercial,
+        user_path: "/ses-smtp/".to_owned(),
+        user_prefix: "ses-smtp-".to_owned(),
+        boundary_name: None,
+    };
+    Goal::of(&object, &Settings { installation, regions: RegionTable::default(), durations: Durations::default() })
+}
+
+#[test]
+fn the_policy_grants_what_is_called_and_nothing_else() {
+    let policy = json("deploy/iam/operator-policy.json");
+    let granted: BTreeSet<&str> = actions(&policy).into_iter().collect();
+    let called: BTreeSet<&str> = Action::ALL.iter().map(|action| action.right()).collect();
+    assert_eq!(granted, called);
+    assert_eq!(actions(&json("deploy/iam/boundary-policy.json")), ["ses:SendRawEmail"]);
+}
+
+#[test]
+fn the_readme_shows_the_policies_as_they_are() {
+    let readme = read("README.md");
+    for file in ["deploy/iam/operator-policy.json", "deploy/iam/boundary-policy.json"] {
+        assert!(readme.contains(read(file).trim_end()), "README.md shows another {file}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in pages() {
+        let text = read(page.to_str().unwrap());
+        let folder = root().join(&page).parent().unwrap().to_owned();
+        for target in links(&text) {
+            assert!(folder.join(target).exists(), "{}: {target} is not there", page.display());
+        }
+    }
+}
+
+fn reasons_page() -> String {
+    let mut page = format!(
+        "# Reasons\n\n\
+         Every reason that conditions, events, logs and metrics use. {GENERATED}\n\n\
+         *Good*: the credential works. *In progress*: it is worked on, or will be by itself; shows as\n\
+         condition `Reconciling`. *Blocked*: somebody has to act; shows as condition `Stalled`, and is\n\
+         tried again by itself, at the latest after ten minutes.\n\n\
+         | Reason | Kind | What happened | What to do |\n|---|---|---|---|\n"
+    );
+    for reason in Reason::ALL {
+        let (name, kind) = (reason.as_str(), kind(*reason));
+        writeln!(page, "| `{name}` | {kind} | {} | {} |", cell(reason.meaning()), cell(reason.action())).unwrap();
+    }
+    page
+}
+
+fn reasons_short() -> String {
+    let mut table = "| Reason | Kind | What happened |\n|---|---|---|\n".to_owned();
+    for reason in Reason::ALL {
+        writeln!(table, "| `{}` | {} | {} |", reason.as_str(), kind(*reason), cell(reason.meaning())).unwrap();
+    }
+    table
+}
+
+fn kind(reason: Reason) -> &'static str {
+    match reason.kind() {
+        Kind::Good => "good",
+        Kind::Progress => "in progress",
+        Kind::Blocked => "blocked",
+    }
+}
+
+/// A field of the spec, as the schema has it.
+struct Field {
+    path: String,
+    required: bool,
+    kind: String,
+    default: String,
+    limits: Vec<String>,
+    rules: Vec<String>,
+    description: String,
+}
+
+impl Field {
+    /// Every field under `spec`, required ones first.
+    fn all() -> Vec<Self> {
+        let mut fields = Vec::new();
+        Self::under("", &schema()["properties"]["spec"], &mut fields);
+        fields
+    }
+
+    fn under(parent: &str, schema: &Value, fields: &mut Vec<Self>) {
+        let Some(properties) = schema["properties"].as_object() else { return };
+        let required: Vec<&str> = strings(&schema["required"]).collect();
+        let mut names: Vec<&String> = properties.keys().collect();
+        names.sort_by_key(|name| (!required.contains(&name.as_str()), *name));
+        for name in names {
+            let (path, schema) = (format!("{parent}{name}"), &properties[name]);
+            if schema["properties"].is_object() {
+                Self::under(&format!("{path}."), schema, fields);
+            } else {
+                fields.push(Self::new(path, schema, required.contains(&name.as_str())));
+            }
+        }
+    }
+
+    fn new(path: String, schema: &Value, required: bool) -> Self {
+        let description = schema["description"].as_str().unwrap().replace('\n', " ");
+        Self {
+            required,
+            kind: kind_of(schema),
+            default: default_of(schema, &description),
+            limits: limits_of(schema),
+            rules: rules_of(schema).collect(),
+            description,
+            path,
+        }
+    }
+
+    fn default_or_required(&self) -> String {
+        if self.required { "required".to_owned() } else { self.default.clone() }
+    }
+}
+
+fn schema() -> Value {
+    let crd = serde_json::to_value(api::crd()).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+fn kind_of(schema: &Value) -> String {
+    match schema["type"].as_str().unwrap() {
+        "array" => format!("list of {}s", kind_of(&schema["items"])),
+        "object" => format!("map to {}s", kind_of(&schema["additionalProperties"])),
+        plain => plain.to_owned(),
+    }
+}
+
+/// The schema's default, or the one that the description names because it takes more than the schema.
+fn default_of(schema: &Value, description: &str) -> String {
+    match &schema["default"] {
+        Value::Null => {
+            let named = description.split_once("Default: ").map(|(_, rest)| rest);
+            named.and_then(|rest| rest.split_once('.')).map_or_else(|| "none".to_owned(), |(text, _)| text.to_owned())
+        }
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+fn limits_of(schema: &Value) -> Vec<String> {
+    let values: Vec<String> = strings(&schema["enum"]).map(|value| format!("`{value}`")).collect();
+    let (items, entries) = (&schema["items"], &schema["additionalProperties"]);
+    let mut limits = Vec::new();
+    if !values.is_empty() {
+        limits.push(values.join(", "));
+    }
+    limits.extend(range(schema, "minLength", "maxLength").map(|range| format!("{range} characters")));
+    limits.extend(range(schema, "minimum", "maximum"));
+    limits.extend(range(schema, "minItems", "maxItems").map(|range| format!("{range} entries")));
+    limits.extend(range(schema, "minProperties", "maxProperties").map(|range| format!("{range} keys")));
+    limits.extend(range(items, "minLength", "maxLength").map(|range| format!("{range} characters each")));
+    limits.extend(range(entries, "minLength", "maxLength").map(|range| format!("{range} characters each")));
+    if schema["x-kubernetes-list-type"] == "set" {
+        limits.push("no entry twice".to_owned());
+    }
+    limits.extend(schema["pattern"].as_str().map(|pattern| format!("pattern `{pattern}`")));
+    limits
+}
+
+fn range(schema: &Value, least: &str, most: &str) -> Option<String> {
+    match (schema[least].as_f64(), schema[most].as_f64()) {
+        (Some(least), Some(most)) => Some(format!("{least} to {most}")),
+        (None, Some(most)) => Some(format!("at most {most}")),
+        (Some(least), None) => Some(format!("at least {least}")),
+        (None, None) => None,
+    }
+}
+
+fn rules_of(schema: &Value) -> impl Iterator<Item = String> {
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    rules.map(|rule| rule["message"].as_str().unwrap().to_owned())
+}
+
+/// The rules on the object as a whole.
+fn root_rules() -> Vec<String> {
+    rules_of(&schema()).collect()
+}
+
+fn fields_page(fields: &[Field]) -> String {
+    let mut page = format!(
+        "# Fields of a SesSmtpCredential's spec\n\n\
+         As the API server checks them. {GENERATED}\n\n\
+         | Field | Type | Default | Meaning | Limits |\n|---|---|---|---|---|\n"
+    );
+    for field in fields {
+        let rules = field.rules.iter().map(|rule| format!("`{rule}`"));
+        let limits: Vec<String> = field.limits.iter().cloned().chain(rules).collect();
+        let (kind, default) = (&field.kind, field.default_or_required());
+        let (meaning, limits) = (cell(&field.description), cell(&limits.join("; ")));
+        writeln!(page, "| `{}` | {kind} | {default} | {meaning} | {limits} |", field.path).unwrap();
+    }
+    page.push_str("\nOn the object as a whole:\n");
+    for rule in root_rules() {
+        writeln!(page, "- {rule}").unwrap();
+    }
+    page
+}
+
+fn fields_short(fields: &[Field]) -> String {
+    let mut table = "| Field | Default | Meaning |\n|---|---|---|\n".to_owned();
+    for field in fields {
+        let (default, meaning) = (field.default_or_required(), cell(&field.description));
+        writeln!(table, "| `{}` | {default} | {meaning} |", field.path).unwrap();
+    }
+    table
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn actions(policy: &Value) -> Vec<&str> {
+    let statements = policy["Statement"].as_array().unwrap();
+    statements.iter().flat_map(|statement| strings(&statement["Action"]).chain(statement["Action"].as_str())).collect()
+}
+
+/// Every page for people.
+fn pages() -> Vec<PathBuf> {
+    let folder = fs::read_dir(root().join("docs")).unwrap().map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    let top = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from);
+    folder.chain(top).filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
+}
+
+/// Targets of relative links, without fragments.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+/// Compares a file with `made`, or writes it when `UPDATE_DOCS` is set.
+fn prove(file: &str, made: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(file), made).unwrap();
+    }
+    assert!(read(file) == made, "{file} is out of date: run make generate");
+}
+
+/// The same for the part of a file between two markers.
+fn prove_part(file: &str, name: &str, made: &str) {
+    let (begin, end) = (format!("<!-- generated: {name} -->\n"), format!("<!-- end: {name} -->"));
+    let text = read(file);
+    let (before, rest) = text.split_once(&begin).expect("the marker before the table");
+    let (written, after) = rest.split_once(&end).expect("the marker after the table");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(file), [before, &begin, made, &end, after].concat()).unwrap();
+    } else {
+        assert!(written == made, "the {name} in {file} are out of date: run make generate");
+    }
+}
+
+fn json(file: &str) -> Value {
+    serde_json::from_str(&read(file)).unwrap()
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_default()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
