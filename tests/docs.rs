@@ -56,7 +56,9 @@ const REFUSED_LATER: [&str; 10] = [
 fn messages_after_admission_are_documented() {
     let page = read("docs/input.md");
     for spec in REFUSED_LATER {
-        let Goal::Invalid(_, invalid) = goal(&spec.replace("LONG", &long_addresses())) else { panic!("served: {spec}") };
+        let Goal::Invalid(_, invalid) = goal(&spec.replace("LONG", &long_addresses())) else {
+            panic!("served: {spec}")
+        };
         let shown = format!("`{}`: `{}` |", invalid.reason.as_str(), cell(&invalid.message));
         assert!(page.contains(&shown), "docs/input.md lacks: {shown}");
     }
@@ -64,8 +66,9 @@ fn messages_after_admission_are_documented() {
 
 /// Twenty addresses of 120 characters each.
 fn long_addresses() -> String {
-    let addresses: Vec<String> =
-        (10..30).map(|number| format!("{}@{number}.{}.example.com", "a".repeat(50), "b".repeat(54))).collect();
+    let addresses: Vec<String> = (10..30)
+        .map(|number| format!("{}@{number}.{}.example.com", "a".repeat(50), "b".repeat(54)))
+        .collect();
     serde_json::to_string(&addresses).unwrap()
 }
 
@@ -82,7 +85,10 @@ fn goal(spec: &str) -> Goal {
         user_prefix: "ses-smtp-".to_owned(),
         boundary_name: None,
     };
-    Goal::of(&object, &Settings { installation, regions: RegionTable::default(), durations: Durations::default() })
+    Goal::of(
+        &object,
+        &Settings { installation, regions: RegionTable::default(), durations: Durations::default() },
+    )
 }
 
 #[test]
@@ -124,7 +130,8 @@ fn reasons_page() -> String {
     );
     for reason in Reason::ALL {
         let (name, kind) = (reason.as_str(), kind(*reason));
-        writeln!(page, "| `{name}` | {kind} | {} | {} |", cell(reason.meaning()), cell(reason.action())).unwrap();
+        writeln!(page, "| `{name}` | {kind} | {} | {} |", cell(reason.meaning()), cell(reason.action()))
+            .unwrap();
     }
     page
 }
@@ -132,7 +139,8 @@ fn reasons_page() -> String {
 fn reasons_short() -> String {
     let mut table = "| Reason | Kind | What happened |\n|---|---|---|\n".to_owned();
     for reason in Reason::ALL {
-        writeln!(table, "| `{}` | {} | {} |", reason.as_str(), kind(*reason), cell(reason.meaning())).unwrap();
+        writeln!(table, "| `{}` | {} | {} |", reason.as_str(), kind(*reason), cell(reason.meaning()))
+            .unwrap();
     }
     table
 }
@@ -215,7 +223,9 @@ fn default_of(schema: &Value, description: &str) -> String {
     match &schema["default"] {
         Value::Null => {
             let named = description.split_once("Default: ").map(|(_, rest)| rest);
-            named.and_then(|rest| rest.split_once('.')).map_or_else(|| "none".to_owned(), |(text, _)| text.to_owned())
+            named
+                .and_then(|rest| rest.split_once('.'))
+                .map_or_else(|| "none".to_owned(), |(text, _)| text.to_owned())
         }
         Value::String(text) => format!("`{text}`"),
         other => format!("`{other}`"),
@@ -300,12 +310,17 @@ fn strings(value: &Value) -> impl Iterator<Item = &str> {
 
 fn actions(policy: &Value) -> Vec<&str> {
     let statements = policy["Statement"].as_array().unwrap();
-    statements.iter().flat_map(|statement| strings(&statement["Action"]).chain(statement["Action"].as_str())).collect()
+    statements
+        .iter()
+        .flat_map(|statement| strings(&statement["Action"]).chain(statement["Action"].as_str()))
+        .collect()
 }
 
 /// Every page for people.
 fn pages() -> Vec<PathBuf> {
-    let folder = fs::read_dir(root().join("docs")).unwrap().map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    let folder = fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
     let top = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from);
     folder.chain(top).filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
 }
