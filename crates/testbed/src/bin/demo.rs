@@ -150,7 +150,7 @@ async fn deleted(bed: &Bed, user: &UserSnapshot) -> Result<(), Error> {
         return Error::wrong("something is left in IAM");
     }
     let secrets = bed.secrets(NAMESPACE);
-    let collected = eventually("the Secret to be collected", Duration::from_secs(60), async || {
+    let collected = eventually("the Secret to be collected", Duration::from_mins(1), async || {
         Ok(secrets.get_opt(NAME).await?.is_none().then_some(()))
     });
     collected.await?;
