@@ -178,7 +178,7 @@ async fn keep(bed: &Bed) -> Result<(), Error> {
     tokio::signal::ctrl_c().await.map_err(Error::io("wait for Ctrl-C"))
 }
 
-/// The operator's binary: OPERATOR_BINARY, else the one beside this program.
+/// The operator's binary: `OPERATOR_BINARY`, else the one beside this program.
 fn binary() -> Result<PathBuf, Error> {
     if let Some(path) = std::env::var_os("OPERATOR_BINARY") {
         return Ok(path.into());
