@@ -27,6 +27,10 @@ pub struct Judge {
     exempt: BTreeSet<KeyId>,
     /// The recorded dates were forged: IAM's own date of the successor is what is left to count from.
     pub forged: bool,
+    /// Two operators at once: what one saw may be outdated when its call arrives.
+    pub raced: bool,
+    /// A person deletes the Secret beside two operators: S3 makes no promise then.
+    pub meddled_secret: bool,
     teardown: bool,
 }
 
@@ -70,6 +74,9 @@ impl Sim {
     /// Before a mint. `fresh` if the user was made by the same pass.
     pub fn judge_mint(&mut self, fresh: bool) {
         let keys = self.key_numbers();
+        if self.judge.raced {
+            return;
+        }
         assert!(keys.len() < 2, "S1: a mint beside {keys:?}");
         assert!(fresh || self.secret.is_some(), "R4: a mint without a placeholder");
         assert!(self.owns_user() || keys.is_empty(), "S4: a mint for somebody else's user");
@@ -114,6 +121,9 @@ impl Sim {
         self.judge.dead.insert(id.clone());
         self.judge.deactivated.insert(id.clone(), self.now);
         let Some(superseded) = self.judge.published.get(id).copied() else { return };
+        if self.judge.meddled_secret {
+            return;
+        }
         let named = self.named();
         let successor = named.filter(|named| named != id).expect("S3: deactivated without a successor");
         let name = self.user_name();
@@ -134,11 +144,11 @@ impl Sim {
         let name = self.user_name();
         let Ok(key) = self.account.key(&name, id) else { return };
         let status = key.listed.status;
-        assert!(self.secret.is_some(), "R4: {id} deleted without a Secret");
+        assert!(self.secret.is_some() || self.judge.raced, "R4: {id} deleted without a Secret");
         self.judge.dead.insert(id.clone());
         let needed = self.key_numbers().len() == 2;
         let lost = self.judge.lost && needed && !self.logs_in();
-        if !self.judge.published.contains_key(id) || lost {
+        if !self.judge.published.contains_key(id) || lost || self.judge.meddled_secret {
             return;
         }
         assert_eq!(status, KeyStatus::Inactive, "S3: {id} deleted while Active");

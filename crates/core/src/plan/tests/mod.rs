@@ -12,6 +12,7 @@ mod region;
 mod secret;
 mod sim;
 mod teardown;
+mod two;
 mod user;
 
 use process::{Operator, Outcome};
