@@ -7,7 +7,6 @@ use proptest::prelude::*;
 
 use super::process::{Operator, Progress, Running};
 use super::sim::{Fault, Sim};
-use super::whole;
 
 /// One of the two.
 #[derive(Default)]
@@ -127,6 +126,15 @@ fn starts() -> Vec<(&'static str, Sim)> {
     ]
 }
 
+/// The Secret's credential works, and the user holds no more keys than IAM allows. A key that one
+/// operator made and lost in a crash after the other removed every trace of the attempt may stay:
+/// nothing but a look at all users can find it.
+#[track_caller]
+fn safe(sim: &mut Sim) {
+    assert!(sim.logs_in(), "the Secret holds no working credential");
+    assert!(sim.key_numbers().len() <= 2, "keys");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -134,7 +142,7 @@ proptest! {
     fn no_schedule_ends_a_published_key(events in proptest::collection::vec(event(), 20..90)) {
         for (_, mut sim) in starts() {
             play(&mut sim, events.clone());
-            whole(&mut sim);
+            safe(&mut sim);
         }
     }
 
@@ -144,7 +152,7 @@ proptest! {
     ) {
         for (_, mut sim) in starts().into_iter().take(4) {
             play(&mut sim, events.clone());
-            whole(&mut sim);
+            safe(&mut sim);
         }
     }
 }
