@@ -4,6 +4,7 @@
 //! All cases share one operator that is started again whenever it dies, so that a crash for one
 //! object also hits the others wherever they are just then.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::print_stdout, reason = "figures for people")]
 
 use std::path::Path;
 use std::process::Command;
@@ -270,8 +271,8 @@ async fn a_key_that_pods_may_still_use_is_kept() {
 
     // Overlap and soak over: the old one is gone, the fresh one is the only one.
     eventually("the old key to be retired", CONVERGED, async || {
-        let user = bed.user_of(&object).unwrap();
-        Ok((user.keys.len() == 1 && user.keys[0].id == fresh.username).then_some(()))
+        let keys = bed.user_of(&object).unwrap().keys;
+        Ok((keys.len() == 1 && keys[0].id == fresh.username).then_some(()))
     })
     .await
     .unwrap();

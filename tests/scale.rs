@@ -4,6 +4,7 @@
 //! `OPERATOR_BINARY` names another binary than the test's own, such as a release build, for which
 //! the figures mean something.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::print_stdout, reason = "figures for people")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::path::PathBuf;
