@@ -5,6 +5,7 @@
 //! rights than the manifests give it. [`mail`] is a client that logs in and sends.
 
 mod bed;
+mod canary;
 mod error;
 pub mod mail;
 mod operator;
