@@ -15,7 +15,7 @@ const REGIONS: [&str; 2] = ["eu-central-1", "eu-west-1"];
 /// 24 hours in 18 seconds.
 const SCALE: f64 = 4800.0;
 /// Overlap and soak, and as much again.
-const RETIRED: Duration = Duration::from_secs(120);
+const RETIRED: Duration = Duration::from_mins(2);
 
 async fn bed() -> (Bed, Operator) {
     let regions = REGIONS.map(str::to_owned).to_vec();
