@@ -12,6 +12,7 @@ use ses_smtp_core::reason::Reason;
 use ses_smtp_core::status;
 use ses_smtp_core::step::End;
 use ses_smtp_core::world::{ObjectFacts, World};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::Context;
@@ -29,21 +30,30 @@ pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) ->
     // The sender goes only with the process; then there is nothing left to do either.
     let _ = synced.wait_for(|done| *done).await;
     let permit = context.gate.acquire().await.ok();
+    // On the heap only from here on: what waits at the gate has to be small, for all may wait.
+    Ok(Box::pin(passed(&object, &context, permit)).await)
+}
+
+/// The pass itself, and what becomes known by it.
+async fn passed(
+    object: &SesSmtpCredential,
+    context: &Context,
+    permit: Option<SemaphorePermit<'_>>,
+) -> Action {
     let began = Instant::now();
-    let (goal, uid) = (Goal::of(&object, &context.settings), object.uid().unwrap_or_default());
+    let (goal, uid) = (Goal::of(object, &context.settings), object.uid().unwrap_or_default());
     let entry = context.memory.get(&uid);
-    let world = world(&context, &object, &goal, &entry);
-    let mut pass =
-        Pass { context: &context, object: &object, goal: &goal, world, permit, spent: Duration::ZERO };
+    let world = world(context, object, &goal, &entry);
+    let mut pass = Pass { context, object, goal: &goal, world, permit, spent: Duration::ZERO };
     let end = pass.run().await;
     let Pass { world, permit, .. } = pass;
     let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
     if !gone {
-        report(&context, &object, &goal, &world, &end).await;
+        report(context, object, &goal, &world, &end).await;
     }
     drop(permit);
     context.metrics.reconciled(outcome(&end), began.elapsed());
-    Ok(remember(&context, &uid, gone, entry.failures, world, &end))
+    remember(context, &uid, gone, entry.failures, world, &end)
 }
 
 /// Never called: see [`Never`].

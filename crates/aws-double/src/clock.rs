@@ -1,7 +1,7 @@
 //! The double's clock. Owns "now" and the scaling of AWS-side durations; nothing else reads the time.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -21,7 +21,7 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         let offset = *self.offset.lock().unwrap_or_else(PoisonError::into_inner);
-        let base = self.frozen.unwrap_or_else(Timestamp::now);
+        let base = self.frozen.unwrap_or_else(system);
         base.checked_add(offset).unwrap_or(Timestamp::MAX)
     }
 
@@ -39,6 +39,12 @@ impl Clock {
     pub(crate) fn scale(&self) -> f64 {
         self.scale
     }
+}
+
+/// The system's time; jiff's own `now` needs a feature that k8s-openapi leaves off.
+fn system() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::UNIX_EPOCH.checked_add(since).unwrap_or(Timestamp::MAX)
 }
 
 /// The moment `by` before `now`.

@@ -3,6 +3,10 @@
 //! Owns every rule on a spec that admission can't check, and the messages when one is broken. Reads
 //! spec, metadata and settings; never the status.
 
+mod checks;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::api::{DeletionPolicy, SesSmtpCredential, SesSmtpCredentialSpec};
@@ -12,9 +16,9 @@ use crate::key::KeyId;
 use crate::layout::Rendering;
 use crate::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
 use crate::password::digest;
-use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
+use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::region::{RegionName, RegionState, RegionTable, SmtpEndpoint};
+use crate::region::{RegionName, RegionTable};
 use crate::time::Durations;
 
 /// Longest label value in Kubernetes.
@@ -161,13 +165,13 @@ pub fn credential_label(name: &str) -> String {
 
 impl Desired {
     fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
-        let region = region(&spec.region, settings)?;
-        let (host, port) = endpoint(spec, &region, settings)?;
+        let region = checks::region(&spec.region, settings)?;
+        let (host, port) = checks::endpoint(spec, &region, settings)?;
         let secret = spec.secret.clone().unwrap_or_default();
         Ok(Self {
-            policy: policy(spec)?,
-            labels: metadata("labels", secret.labels, is_label_value)?,
-            annotations: metadata("annotations", secret.annotations, |_| true)?,
+            policy: checks::policy(spec)?,
+            labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,
+            annotations: checks::metadata("annotations", secret.annotations, |_| true)?,
             identity,
             region,
             host,
@@ -191,185 +195,4 @@ impl Desired {
         labels.extend(self.identity.own_labels());
         labels
     }
-}
-
-fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
-    Err(Invalid { reason, message })
-}
-
-fn region(text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
-    let Some(region) = RegionName::parse(text) else {
-        let shown: String = text.chars().take(crate::region::MAX_REGION).collect();
-        return invalid(
-            Reason::InvalidSpec,
-            format!("spec.region {shown:?} is not a Region code such as eu-central-1"),
-        );
-    };
-    let (wanted, has) = (region.partition(), settings.installation.partition);
-    if wanted == has {
-        return Ok(region);
-    }
-    let message = format!(
-        "Region {region} is in partition {wanted}, the operator's account {} in partition {has}: use a Region of {has}",
-        settings.installation.account
-    );
-    invalid(Reason::PartitionMismatch, message)
-}
-
-/// Host and port. A host of the spec's own is taken only if it can be nobody's but AWS's or the
-/// admin's: a free one would send the credential to whoever wrote the object.
-fn endpoint(
-    spec: &SesSmtpCredentialSpec,
-    region: &RegionName,
-    settings: &Settings,
-) -> Result<(String, u16), Invalid> {
-    let asked = spec.endpoint.clone().unwrap_or_default();
-    let known = settings.regions.get(region);
-    let base = match (&asked.host, known) {
-        (_, RegionState::Smtp(endpoint)) => endpoint,
-        (Some(_), RegionState::Unknown) => SmtpEndpoint::documented(region),
-        (_, RegionState::NoSmtp) => return no_endpoint(Reason::RegionHasNoSmtpEndpoint, region, settings),
-        (None, RegionState::Unknown) => return no_endpoint(Reason::RegionUnknown, region, settings),
-    };
-    let endpoint = match asked.host {
-        Some(host) if host == base.host => base,
-        Some(host) if is_aws_host(&host, region) => SmtpEndpoint::with_host(host),
-        Some(host) => return host_not_allowed(&host, region, &base),
-        None => base,
-    };
-    let port = port(asked.port, &endpoint)?;
-    Ok((endpoint.host, port))
-}
-
-fn no_endpoint<T>(reason: Reason, region: &RegionName, settings: &Settings) -> Result<T, Invalid> {
-    let nearest = settings.regions.nearest(region.as_str()).join(", ");
-    let what = if reason == Reason::RegionUnknown {
-        "has no SMTP endpoint that is known here"
-    } else {
-        "doesn't have an SMTP endpoint"
-    };
-    let way_out = "an admin can add Regions with the endpoints file";
-    invalid(reason, format!("The {region} Region {what}. Nearest with one: {nearest}; {way_out}"))
-}
-
-/// True for `email-smtp.<region>.<suffix>`, its FIPS form, and VPC endpoints of the Region.
-fn is_aws_host(host: &str, region: &RegionName) -> bool {
-    let suffix = region.partition().dns_suffix();
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= MAX_LABEL
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    let vpc = host.strip_suffix(&format!(".email-smtp.{region}.vpce.{suffix}"));
-    host == format!("email-smtp.{region}.{suffix}")
-        || host == format!("email-smtp-fips.{region}.{suffix}")
-        || vpc.is_some_and(is_label)
-}
-
-fn host_not_allowed<T>(host: &str, region: &RegionName, base: &SmtpEndpoint) -> Result<T, Invalid> {
-    let suffix = region.partition().dns_suffix();
-    let message = format!(
-        "spec.endpoint.host {host:?} is not allowed for Region {region}: use {}, email-smtp-fips.{region}.{suffix}, \
-         <endpoint>.email-smtp.{region}.vpce.{suffix}, or have an admin list the host in the endpoints file",
-        base.host
-    );
-    invalid(Reason::NotAllowed, message)
-}
-
-fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
-    let Some(asked) = asked else { return Ok(endpoint.default_port()) };
-    match u16::try_from(asked) {
-        Ok(port) if endpoint.serves(port) => Ok(port),
-        _ => {
-            let ports: Vec<String> =
-                endpoint.starttls.iter().chain(&endpoint.tls).map(u16::to_string).collect();
-            let allowed = ports.join(", ");
-            let message =
-                format!("spec.endpoint.port {asked} is not allowed: {} listens on {allowed}", endpoint.host);
-            invalid(Reason::NotAllowed, message)
-        }
-    }
-}
-
-fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
-    let addresses = spec.policy.as_ref().map(|policy| policy.from_addresses.as_slice()).unwrap_or_default();
-    if addresses.len() > MAX_ADDRESSES {
-        let message =
-            format!("spec.policy.fromAddresses has {} entries, {MAX_ADDRESSES} are allowed", addresses.len());
-        return invalid(Reason::InvalidSpec, message);
-    }
-    let senders: Result<Vec<Sender>, Invalid> = addresses.iter().map(|text| sender(text)).collect();
-    let policy = Policy::new(&senders?);
-    match policy.excess() {
-        None => Ok(policy),
-        Some(size) => invalid(
-            Reason::PolicyTooLarge,
-            format!(
-                "the policy for spec.policy.fromAddresses has {size} characters, IAM allows {MAX_POLICY}: \
-                 list fewer or shorter addresses, or use *@domain"
-            ),
-        ),
-    }
-}
-
-fn sender(text: &str) -> Result<Sender, Invalid> {
-    Sender::parse(text).map_or_else(
-        || {
-            let shown: String = text.chars().take(80).collect();
-            let forms = "user@domain, *@domain, *@*.domain or *";
-            invalid(
-                Reason::InvalidSpec,
-                format!("spec.policy.fromAddresses {shown:?} is not of the form {forms}"),
-            )
-        },
-        Ok,
-    )
-}
-
-/// Labels or annotations that the API server will take: found out before a key is made, not after.
-fn metadata(
-    field: &str,
-    map: BTreeMap<String, String>,
-    is_value: impl Fn(&str) -> bool,
-) -> Result<BTreeMap<String, String>, Invalid> {
-    let bad = map.iter().find(|(key, value)| !is_qualified(key) || is_reserved(key) || !is_value(value));
-    match bad {
-        None => Ok(map),
-        Some((key, _)) => invalid(
-            Reason::InvalidSpec,
-            format!("spec.secret.{field}: the key {key:?} or its value is not valid, or the key is reserved"),
-        ),
-    }
-}
-
-fn is_reserved(key: &str) -> bool {
-    let Some((prefix, name)) = key.split_once('/') else { return false };
-    let within = |domain: &str| prefix == domain || prefix.ends_with(&format!(".{domain}"));
-    if prefix == "app.kubernetes.io" {
-        return name == "managed-by";
-    }
-    within("ses-smtp.dev") || within("kubernetes.io") || within("k8s.io")
-}
-
-/// A qualified name: an optional DNS prefix and a slash, then 1 to 63 letters, digits, `-_.`.
-fn is_qualified(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_prefix = |prefix: &str| {
-        (1..=253).contains(&prefix.len())
-            && prefix.split('.').all(|label| {
-                !label.is_empty()
-                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-            })
-    };
-    !name.is_empty() && is_label_value(name) && prefix.is_none_or(is_prefix)
-}
-
-fn is_label_value(value: &str) -> bool {
-    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    value.len() <= MAX_LABEL
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        && edge(value.chars().next())
-        && edge(value.chars().last())
 }

@@ -276,3 +276,6 @@ fn previous_note(identity: &Identity, world: &World) -> String {
         },
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ const MANIFESTS: [&str; 4] = [
     "deploy/base/deployment.yaml",
 ];
 /// How long anything may take that isn't waited for on purpose.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 
 /// What a bed is made with.
 #[derive(Clone, Debug, Default)]

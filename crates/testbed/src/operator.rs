@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use crate::{Error, eventually};
 
 /// How long the operator may take to get ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// Ends the process `$1` when stdin closes: at the latest when whoever started it is gone.
 const GUARD: &str = r#"read -r _; kill -KILL "$1" 2>/dev/null"#;

@@ -7,6 +7,7 @@ mod control;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -21,6 +22,8 @@ pub(crate) use call::run_unsigned;
 use crate::clock::http_date;
 use crate::world::Shared;
 
+/// How long to wait after a failed accept.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// Largest request body.
 const BODY: usize = 1 << 20;
 
@@ -64,8 +67,8 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infalli
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, Arc::clone(&shared)));
             }
-            // Out of file descriptors, most likely: let others finish.
-            Err(_) => tokio::task::yield_now().await,
+            // Out of file descriptors, most likely: let other connections end first.
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

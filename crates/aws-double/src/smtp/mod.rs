@@ -23,6 +23,7 @@ pub(crate) use derive::password;
 use session::{End, Session};
 use talk::Talk;
 
+use crate::http::PAUSE;
 use crate::world::Shared;
 
 /// A try to log in.
@@ -90,8 +91,8 @@ pub(crate) async fn serve(listener: TcpListener, endpoint: Arc<Endpoint>) -> Inf
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, Arc::clone(&endpoint)));
             }
-            // Out of file descriptors, most likely: let others finish.
-            Err(_) => tokio::task::yield_now().await,
+            // Out of file descriptors, most likely: let other connections end first.
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::key::KeyId;
 use crate::reason::Reason;
 use crate::record::{Previous, Record};
+use crate::secret::SecretFacts;
 use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
 use crate::world::{Basis, Publish, SecretView};
@@ -22,6 +24,9 @@ const STEPS: [fn(&View, Need) -> Option<Step>; 9] =
 /// Issues a key if one is needed.
 pub fn replace_key(view: &View) -> Option<Step> {
     let need = view.need()?;
+    if view.world.attempt.publish == Publish::Landed {
+        return Some(altered());
+    }
     let step = STEPS.iter().find_map(|step| step(view, need));
     step.or_else(|| Some(publish(view, need)))
 }
@@ -67,7 +72,7 @@ fn room(view: &View, need: Need) -> Option<Step> {
 }
 
 fn no_slot(view: &View, until: Option<Timestamp>) -> Step {
-    let named = |key: Option<&crate::key::KeyId>| key.map(ToString::to_string).unwrap_or_default();
+    let named = |key: Option<&KeyId>| key.map(ToString::to_string).unwrap_or_default();
     let message = format!(
         "both access keys of IAM user {} may be in use: {} is published, {} was until it was superseded and stays usable \
          until {}. Delete it to go on sooner",
@@ -86,16 +91,16 @@ fn fenced(view: &View, _: Need) -> Option<Step> {
         return None;
     }
     match &view.world.secret {
-        SecretView::Absent { at } => placeholder(view, *at),
-        _ => fence(view),
+        SecretView::Absent { .. } => placeholder(view),
+        _ => Some(fence(view)),
     }
 }
 
 /// A user made in this very pass has no key that a late Secret could name, so its first Secret is
 /// created whole and pods never mount an empty one.
-fn placeholder(view: &View, seen_absent: Timestamp) -> Option<Step> {
+fn placeholder(view: &View) -> Option<Step> {
     let listing = view.keys().filter(|_| !view.is_fresh())?;
-    if seen_absent <= listing.at {
+    if view.world.absent_after < view.world.listings.len() {
         return Some(Step::ReadSecret);
     }
     let record = Record {
@@ -110,20 +115,47 @@ fn placeholder(view: &View, seen_absent: Timestamp) -> Option<Step> {
 
 /// The fence where there is a Secret. Refused as outdated, it is placed again only while the keys
 /// that the plan was made of are still the same.
-pub fn fence(view: &View) -> Option<Step> {
+pub fn fence(view: &View) -> Step {
     let attempt = &view.world.attempt;
-    let facts = view.live()?;
+    let Some(facts) = view.live() else { return Step::ReadSecret };
     let moved = attempt.basis.as_ref().is_some_and(|basis| *basis != Basis::of(facts));
     if moved || attempt.conflicts > MAX_CONFLICTS {
-        return Some(outdated());
+        return outdated();
     }
-    let record = Record { attempt: Some(attempt.nonce.clone()), ..facts.record.clone() };
-    Some(Step::WriteSecret(SecretWrite::Fence(record)))
+    let record = Record {
+        attempt: Some(attempt.nonce.clone()),
+        found_keys: found_keys(view, facts),
+        ..facts.record.clone()
+    };
+    Step::WriteSecret(SecretWrite::Fence(record))
+}
+
+/// A Secret that names no key and is no placeholder was stripped: any key may be the one that it
+/// named, so all count as found, as if a placeholder were placed now.
+fn found_keys(view: &View, facts: &SecretFacts) -> Vec<KeyId> {
+    match view.keys() {
+        Some(listing) if facts.published().is_none() && facts.record.attempt.is_none() => {
+            listing.list.keys.iter().map(|key| key.id.clone()).collect()
+        }
+        _ => facts.record.found_keys.clone(),
+    }
 }
 
 /// The plan was made of facts that no longer hold.
 pub fn outdated() -> Step {
     wait(Reason::Provisioning, None, "the Secret changed meanwhile; starting over".to_owned())
+}
+
+/// What was published is not what the Secret holds: one key a pass is enough.
+fn altered() -> Step {
+    let message =
+        "the Secret was changed in the very moment of writing it, by an admission rule or another manager";
+    wait(Reason::Provisioning, None, message.to_owned())
+}
+
+/// Ends a pass that is refused as outdated again and again (liveness L3).
+pub fn contended(view: &View) -> Option<Step> {
+    (view.world.attempt.conflicts > MAX_CONFLICTS).then(outdated)
 }
 
 /// Only what is needed for a free slot goes before the mint; the rest after the publish.
@@ -172,18 +204,14 @@ fn publish(view: &View, need: Need) -> Step {
         ..repair::current(view)
     };
     let created = matches!(view.world.secret, SecretView::Absent { .. });
-    debug_assert!(attempt.publish == Publish::NotSent, "published twice");
     Step::WriteSecret(if created { SecretWrite::Create(record) } else { SecretWrite::Publish(record) })
 }
 
 /// What becomes the previous key: the replaced one if it still exists, or the one that was found
 /// while no Secret named any, for pods may still use it; else the old previous key with its dates.
 fn superseded(view: &View, need: Need) -> Option<Previous> {
-    let since_now = |key: &crate::key::KeyId| Previous {
-        key: key.clone(),
-        superseded_at: seconds(view.now),
-        deactivated_at: None,
-    };
+    let since_now =
+        |key: &KeyId| Previous { key: key.clone(), superseded_at: seconds(view.now), deactivated_at: None };
     let listing = view.keys().filter(|_| !view.is_fresh())?;
     let minted = view.world.attempt.minted.as_ref().map(|minted| &minted.id);
     let orphans = keys::orphans(view);

@@ -41,7 +41,7 @@ fn removed(view: &View) -> Option<Step> {
     if view.world.attempt.fence.is_some() {
         return Some(Step::DeleteKey(orphan.id.clone()));
     }
-    keys::old_enough(view, None).or_else(|| attempt::fence(view))
+    keys::old_enough(view, None).or_else(|| Some(attempt::fence(view)))
 }
 
 fn untraced(view: &View) -> Option<Step> {

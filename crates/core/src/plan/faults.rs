@@ -50,10 +50,7 @@ fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
         Failure::Limit => limit(identity, step),
         Failure::Throttled => later(Reason::Throttled, "AWS throttles the operator's IAM calls".to_owned()),
         Failure::Busy => later(Reason::AwsUnavailable, format!("IAM is busy with user {user}")),
-        Failure::Absent => blocked(
-            Reason::BoundaryMissing,
-            format!("the permissions boundary {} does not exist: create it", boundary(identity)),
-        ),
+        Failure::Absent => absent(identity, step),
         Failure::Refused { code } => {
             later(Reason::AwsUnavailable, format!("IAM refused a call for user {user} with code {code}"))
         }
@@ -66,8 +63,13 @@ fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
     }
 }
 
-fn boundary(identity: &Identity) -> String {
-    identity.user.boundary.clone().unwrap_or_default()
+fn absent(identity: &Identity, step: &Step) -> Step {
+    if !matches!(step, Step::CreateUser | Step::PutBoundary) {
+        let message = format!("IAM knows user {} and doesn't, by turns", identity.user.name);
+        return wait(Reason::AwsUnavailable, None, message);
+    }
+    let boundary = identity.user.boundary.clone().unwrap_or_default();
+    blocked(Reason::BoundaryMissing, format!("the permissions boundary {boundary} does not exist: create it"))
 }
 
 fn limit(identity: &Identity, step: &Step) -> Step {

@@ -2,14 +2,15 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::iam::{KEYS_PER_USER, ListedKey};
+use crate::iam::{KEYS_PER_USER, KeyStatus, ListedKey};
 use crate::key::KeyId;
 use crate::reason::Reason;
 use crate::step::Step;
 use crate::time::after;
+use crate::world::{Listing, Publish};
 
 use super::view::{Need, View};
-use super::{blocked, pause, user, wait};
+use super::{blocked, pause, retire, user, wait};
 
 /// The user is ours and its keys are listed, late enough after whatever an earlier pass did to be trusted.
 pub fn listed(view: &View) -> Option<Step> {
@@ -37,7 +38,9 @@ fn needs_no_settling(view: &View) -> bool {
 /// A list without the published key is asked for again before anything is built on it (R6).
 fn published_shown(view: &View, at: Timestamp) -> Option<Step> {
     let key = view.published()?;
-    if view.list_proves_user() || view.is_gone(key) {
+    // A key that this very pass published is younger than the list, and needs no proof.
+    let landed = view.world.attempt.publish == Publish::Landed;
+    if landed || view.list_proves_user() || view.is_gone(key) {
         return None;
     }
     let again = after(at, view.desired.identity.durations.settle);
@@ -50,8 +53,16 @@ fn published_shown(view: &View, at: Timestamp) -> Option<Step> {
 /// Keys that nobody uses and nobody will: neither published nor previous nor found where pods may
 /// still have them, and never the one that the Secret named at our fence (R1).
 pub fn orphans<'a>(view: &View<'a>) -> Vec<&'a ListedKey> {
-    let Some(listing) = view.keys() else { return Vec::new() };
+    let Some(listing) = fenced_list(view) else { return Vec::new() };
     listing.list.keys.iter().filter(|key| is_orphan(view, key)).collect()
+}
+
+/// The latest list, or the latest that was taken before the fence (R1).
+fn fenced_list<'a>(view: &View<'a>) -> Option<&'a Listing> {
+    match &view.world.attempt.fence {
+        None => view.keys(),
+        Some(fence) => view.world.listings.iter().take(fence.listings).next_back(),
+    }
 }
 
 fn is_orphan(view: &View, key: &ListedKey) -> bool {
@@ -69,9 +80,10 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
 }
 
 /// Beside a placeholder: a key that was not found when it was placed and is younger than it. An
-/// older one counts as found, for the placeholder may have landed late.
+/// older one counts as found, for the placeholder may have landed late. A Secret without an attempt
+/// is no placeholder but one that was stripped, and may have named any key.
 fn was_never_published(view: &View, key: &ListedKey) -> bool {
-    let Some(facts) = view.secret() else { return false };
+    let Some(facts) = view.secret().filter(|facts| facts.record.attempt.is_some()) else { return false };
     let found = facts.record.found_keys.contains(&key.id);
     !found && facts.created.is_some_and(|created| key.created > created)
 }
@@ -81,15 +93,23 @@ fn was_never_published(view: &View, key: &ListedKey) -> bool {
 pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
     let listing = view.keys()?;
     let least = view.desired.identity.durations.unseen_key_age;
-    let deletable: Vec<&ListedKey> = if need.is_some_and(Need::is_unpublished) {
-        listing.list.keys.iter().collect()
-    } else {
-        orphans(view)
+    let deletable = match need {
+        Some(need) if need.is_unpublished() => listing.list.keys.iter().collect(),
+        Some(need) => [orphans(view), giving_way(view, need)].concat(),
+        None => orphans(view),
     };
     let unseen = deletable.into_iter().filter(|key| !view.world.memo.seen.contains(&key.id));
     let left = unseen.map(|key| least.saturating_sub(listing.age(key, view.now))).max()?;
     let message = || "an access key was found that no Secret names; waiting until a Secret naming it can no longer land";
     left.is_positive().then(|| wait(Reason::Provisioning, Some(after(view.now, left)), message().to_owned()))
+}
+
+/// The key that gives up its slot, if one has to.
+fn giving_way<'a>(view: &View<'a>, need: Need) -> Vec<&'a ListedKey> {
+    match slot(view, need) {
+        Slot::Give(id) => view.keys().and_then(|listing| listing.get(&id)).into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether another key can be made.
@@ -142,14 +162,19 @@ fn less_used(view: &View, keys: &[ListedKey]) -> Slot {
     victim.map_or(Slot::Free, |key| Slot::Give(key.id.clone()))
 }
 
-/// The published and the previous key: the previous gives way if it is in soak already, or if the
-/// published password is lost anyway (S3); else it is waited for.
+/// The published and the previous key: a published one that a person made Inactive gives way; else
+/// the previous one does if it is in soak already, or if the published password is lost anyway (S3);
+/// else it is waited for.
 fn other(view: &View, need: Need) -> Slot {
     let Some(previous) = view.previous() else { return Slot::Full(None) };
-    let overlap_ends = after(previous.superseded_at, view.desired.identity.durations.overlap);
-    if previous.deactivated_at.is_some() || !need.is_rotation() {
-        Slot::Give(previous.key.clone())
-    } else {
-        Slot::Full(Some(overlap_ends))
+    let is_inactive = |key: &KeyId| {
+        view.keys().and_then(|listing| listing.get(key)).is_some_and(|key| key.status == KeyStatus::Inactive)
+    };
+    if let Some(published) = view.published().filter(|key| is_inactive(key)) {
+        return Slot::Give(published.clone());
     }
+    let ends = retire::overlap_ends(view, previous);
+    // The recorded date alone could be forged.
+    let soaking = previous.deactivated_at.is_some() && is_inactive(&previous.key) && view.now >= ends;
+    if soaking || !need.is_rotation() { Slot::Give(previous.key.clone()) } else { Slot::Full(Some(ends)) }
 }

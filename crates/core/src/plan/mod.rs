@@ -25,6 +25,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::desired::Goal;
 use crate::reason::Reason;
 use crate::step::{End, Step};
+use crate::time::after;
 use crate::world::World;
 
 use view::View;
@@ -44,15 +45,17 @@ pub fn next(goal: &Goal, world: &World, now: Timestamp) -> Step {
 }
 
 /// The checks of a credential that is to be kept, in order.
-const CHECKS: [fn(&View) -> Option<Step>; 13] = [
+const CHECKS: [fn(&View) -> Option<Step>; 15] = [
     discard::unpublished_key,
     faults::ending,
+    attempt::contended,
     faults::lagging,
     secret::looked_at,
     secret::not_foreign,
     account::recorded,
     secret::read_live,
     secret::changeable,
+    repair::owner,
     repair::history,
     attempt::replace_key,
     cleanup::leftovers,
@@ -62,12 +65,15 @@ const CHECKS: [fn(&View) -> Option<Step>; 13] = [
 
 fn serve(view: &View) -> Step {
     let step = CHECKS.iter().find_map(|check| check(view));
-    step.or_else(|| retire::previous_key(view)).unwrap_or_else(|| done(view))
+    let step = step.or_else(|| retire::previous_key(view)).unwrap_or_else(|| done(view));
+    discard::before_end(view, step)
 }
 
+/// What is due already but can't be done yet is looked at again after a while, not at once.
 fn done(view: &View) -> Step {
-    let wake_at = [retire::due_at(view), cleanup::due_at(view)].into_iter().flatten().min();
-    Step::End(End::Done { wake_at })
+    let soonest = after(view.now, view.desired.identity.durations.settle);
+    let due = [retire::due_at(view), cleanup::due_at(view)].into_iter().flatten().min();
+    Step::End(End::Done { wake_at: due.map(|at| if at > view.now { at } else { soonest }) })
 }
 
 fn blocked(reason: Reason, message: String) -> Step {

@@ -1,5 +1,7 @@
 //! The Secret's own shape: record, owner, labels, annotations and the data around the password.
 
+use std::collections::BTreeMap;
+
 use crate::record::{Previous, Record};
 use crate::secret::SecretFacts;
 use crate::step::{SecretWrite, Step};
@@ -8,12 +10,27 @@ use crate::time::seconds;
 use super::keys;
 use super::view::View;
 
+/// An owner reference that was removed is given back before anything else is written (S4).
+pub fn owner(view: &View) -> Option<Step> {
+    let facts = view.live()?;
+    let record = || Record {
+        rendered_labels: names(&view.desired.labels),
+        rendered_annotations: names(&view.desired.annotations),
+        ..facts.record.clone()
+    };
+    (!facts.is_controlled_by(&view.desired.identity.owner.uid))
+        .then(|| Step::WriteSecret(SecretWrite::Repair { record: record(), render: false }))
+}
+
 /// A record that says nothing about the previous key was stripped: any other key of the user may
-/// be the one that pods use, so it is recorded as previous, as of now, before anything else.
+/// be the one that pods use, so it is recorded as previous, as of now, before anything else. The
+/// same list dates a published key whose date was stripped. A published key recorded as its own
+/// predecessor is no predecessor.
 pub fn history(view: &View) -> Option<Step> {
     let facts = view.live()?;
     let published = facts.published()?;
-    if facts.record.previous.is_some() {
+    let itself = facts.record.previous_key().is_some_and(|previous| previous.key == *published);
+    if facts.record.previous.is_some() && facts.record.issued_at.is_some() && !itself {
         return None;
     }
     let listed = keys::listed(view);
@@ -31,16 +48,19 @@ pub fn history(view: &View) -> Option<Step> {
     let record = Record {
         key: Some(published.clone()),
         issued_at: facts.record.issued_at.or(issued),
-        previous: Some(previous),
+        previous: facts.record.previous.clone().filter(|_| !itself).or(Some(previous)),
         ..facts.record.clone()
     };
-    Some(Step::WriteSecret(SecretWrite::Annotate(record)))
+    (record != facts.record).then_some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}
+
+fn names(map: &BTreeMap<String, String>) -> Vec<String> {
+    map.keys().cloned().collect()
 }
 
 /// The record as it should be, with everything that doesn't depend on the key.
 pub fn current(view: &View) -> Record {
     let (desired, record) = (view.desired, view.record());
-    let names = |map: &std::collections::BTreeMap<String, String>| map.keys().cloned().collect();
     Record {
         uid: Some(desired.identity.owner.uid.clone()),
         user_name: Some(desired.identity.user.name.clone()),
@@ -74,13 +94,11 @@ fn wanted(view: &View) -> Option<Record> {
 /// Owner, labels and annotations from the spec are on the Secret, and none that left the spec.
 fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
     let desired = view.desired;
-    let has = |map: &std::collections::BTreeMap<String, String>,
-               want: &std::collections::BTreeMap<String, String>| {
+    let has = |map: &BTreeMap<String, String>, want: &BTreeMap<String, String>| {
         want.iter().all(|(key, value)| map.get(key) == Some(value))
     };
-    let left = |before: &[String], now: &std::collections::BTreeMap<String, String>| {
-        before.iter().any(|key| !now.contains_key(key))
-    };
+    let left =
+        |before: &[String], now: &BTreeMap<String, String>| before.iter().any(|key| !now.contains_key(key));
     facts.is_controlled_by(&desired.identity.owner.uid)
         && has(&facts.labels, &desired.all_labels())
         && has(&facts.annotations, &desired.annotations)

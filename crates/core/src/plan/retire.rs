@@ -14,11 +14,17 @@ use super::{keys, pause};
 /// When the previous key's next change is due.
 pub fn due_at(view: &View) -> Option<Timestamp> {
     let previous = view.previous()?;
-    let durations = &view.desired.identity.durations;
+    let overlap_ends = overlap_ends(view, previous);
     Some(match previous.deactivated_at {
-        None => after(since(view, previous), durations.overlap),
-        Some(at) => after(at, durations.soak),
+        None => overlap_ends,
+        // A forged date doesn't shorten the overlap.
+        Some(at) => after(at, view.desired.identity.durations.soak).max(overlap_ends),
     })
+}
+
+/// When the previous key has been usable beside its successor for long enough.
+pub fn overlap_ends(view: &View, previous: &Previous) -> Timestamp {
+    after(since(view, previous), view.desired.identity.durations.overlap)
 }
 
 /// Since when the previous key is superseded: the recorded time, but not before IAM made the

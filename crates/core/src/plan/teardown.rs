@@ -13,7 +13,7 @@ use crate::step::{End, SecretWrite, Step};
 use crate::time::after;
 use crate::world::{SecretView, UserView, World};
 
-use super::{account, blocked, faults, pause, wait};
+use super::{account, attempt, blocked, faults, pause, wait};
 
 /// How often a deletion that IAM refuses is tried again in one pass.
 const MAX_CONFLICTS: u32 = 4;
@@ -38,7 +38,7 @@ pub fn next(identity: &Identity, world: &World, now: Timestamp) -> Step {
     if !world.object.finalizer {
         return Step::End(End::Done { wake_at: None });
     }
-    let first = faults::end(identity, world).or_else(|| scene.other_account());
+    let first = faults::end(identity, world).or_else(|| scene.contended()).or_else(|| scene.other_account());
     first.unwrap_or_else(|| match identity.deletion {
         DeletionPolicy::Delete => scene.delete(),
         DeletionPolicy::Retain => scene.retain(),
@@ -47,6 +47,11 @@ pub fn next(identity: &Identity, world: &World, now: Timestamp) -> Step {
 }
 
 impl Scene<'_> {
+    /// Somebody else writes the Secret again and again (liveness L3).
+    fn contended(&self) -> Option<Step> {
+        (self.world.attempt.conflicts > attempt::MAX_CONFLICTS).then(attempt::outdated)
+    }
+
     fn other_account(&self) -> Option<Step> {
         let recorded = self.world.object.account.as_ref();
         match recorded {

@@ -99,8 +99,12 @@ impl<'a> View<'a> {
         Some(ownership(&self.desired.identity.user, self.user()?))
     }
 
-    /// True if a list shows the published key: proof that the user is ours (S4).
+    /// True if a list shows the published key: proof that the user is ours (S4). A pass that
+    /// published a key of its own had its proof before that.
     pub fn list_proves_user(&self) -> bool {
+        if self.world.attempt.publish == Publish::Landed {
+            return true;
+        }
         let shown = |key: &KeyId| self.keys().is_some_and(|listing| listing.get(key).is_some());
         self.published().is_some_and(shown)
     }

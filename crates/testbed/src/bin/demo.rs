@@ -150,7 +150,7 @@ async fn deleted(bed: &Bed, user: &UserSnapshot) -> Result<(), Error> {
         return Error::wrong("something is left in IAM");
     }
     let secrets = bed.secrets(NAMESPACE);
-    let collected = eventually("the Secret to be collected", Duration::from_secs(60), async || {
+    let collected = eventually("the Secret to be collected", Duration::from_mins(1), async || {
         Ok(secrets.get_opt(NAME).await?.is_none().then_some(()))
     });
     collected.await?;
@@ -178,7 +178,7 @@ async fn keep(bed: &Bed) -> Result<(), Error> {
     tokio::signal::ctrl_c().await.map_err(Error::io("wait for Ctrl-C"))
 }
 
-/// The operator's binary: OPERATOR_BINARY, else the one beside this program.
+/// The operator's binary: `OPERATOR_BINARY`, else the one beside this program.
 fn binary() -> Result<PathBuf, Error> {
     if let Some(path) = std::env::var_os("OPERATOR_BINARY") {
         return Ok(path.into());

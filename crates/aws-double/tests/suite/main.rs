@@ -1,0 +1,10 @@
+//! The double over its real wire protocols, against the real clients.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod control;
+mod faults;
+mod lifecycle;
+mod rules;
+mod smtp;
+mod support;

@@ -1,0 +1,38 @@
+//! Tests of the plan: the operator's own loop against an account and a cluster in memory.
+
+mod change;
+mod enumerate;
+mod failures;
+mod iam;
+mod judge;
+mod process;
+mod provision;
+mod record;
+mod region;
+mod secret;
+mod sim;
+mod teardown;
+mod two;
+mod user;
+
+use process::{Operator, Outcome};
+use sim::Sim;
+
+/// Asserts the exact sequence of steps and the end.
+#[track_caller]
+pub fn went(outcome: &Outcome, expected: &str) {
+    assert_eq!(outcome.words(), expected, "{:?}", outcome.end);
+}
+
+/// Asserts that everything is as a fresh install would leave it: one Active key, named by the
+/// Secret with its password, and nothing to do for a process that starts now.
+#[track_caller]
+pub fn whole(sim: &mut Sim) {
+    assert!(sim.logs_in(), "the Secret holds no working credential");
+    assert_eq!(sim.key_numbers().len(), 1, "keys");
+    let record = sim.seen().unwrap().record;
+    assert!(record.is_complete(), "{record:?}");
+    assert_eq!((record.previous, record.attempt), (Some(None), None));
+    let next = sim.pass(&mut Operator::default());
+    assert!(["Done", "ReadSecret Done"].contains(&next.words().as_str()), "{next}");
+}

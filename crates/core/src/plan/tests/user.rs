@@ -1,0 +1,216 @@
+//! The IAM user and its keys: found, foreign, gone, or changed by somebody else.
+
+use super::process::Operator;
+use super::sim::Sim;
+use super::{went, whole};
+use crate::iam::KeyStatus;
+use crate::names::tag;
+use crate::test::key;
+
+fn with_user(change: impl FnOnce(&mut crate::iam::UserSpec)) -> Sim {
+    let mut sim = Sim::new();
+    let mut user = sim.identity().user;
+    change(&mut user);
+    sim.account.create_user(&user).unwrap();
+    sim
+}
+
+#[test]
+fn a_user_of_ours_is_taken_over() {
+    let mut sim = with_user(|_| ());
+    let expected = "ReadSecret AddFinalizer CreateUser ReadUser Pause ListKeys PutPolicy ReadSecret Placeholder MintKey Publish Done";
+    went(&sim.pass(&mut Operator::default()), expected);
+    whole(&mut sim);
+}
+
+#[test]
+fn tags_that_prove_nothing_are_restored() {
+    let mut sim = with_user(|user| {
+        user.tags.remove(tag::NAMESPACE);
+    });
+    let outcome = sim.pass(&mut Operator::default());
+    assert!(outcome.words().contains("ListKeys TagUser PutPolicy"), "{outcome}");
+    whole(&mut sim);
+}
+
+#[test]
+fn somebody_else_s_user_is_left_alone() {
+    let foreign = "ReadSecret AddFinalizer CreateUser ReadUser Blocked:UserNotOwned";
+    for mut sim in [
+        with_user(|user| user.path = "/".into()),
+        with_user(|user| user.tags.clear()),
+        with_user(|user| drop(user.tags.insert(tag::UID.into(), "another".into()))),
+    ] {
+        let before = sim.account.users.clone();
+        went(&sim.pass(&mut Operator::default()), foreign);
+        let tags = |users: &std::collections::BTreeMap<String, super::iam::User>| {
+            users.values().map(|user| (user.facts.clone(), user.policy.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(tags(&before), tags(&sim.account.users));
+    }
+    let mut sim = with_user(|user| drop(user.tags.insert(tag::INSTALL.into(), "i2".into())));
+    went(
+        &sim.pass(&mut Operator::default()),
+        "ReadSecret AddFinalizer CreateUser ReadUser Blocked:OwnershipContested",
+    );
+}
+
+#[test]
+fn a_boundary_that_was_removed_comes_back() {
+    let mut sim = Sim::new();
+    sim.settings.installation.boundary_name = Some("ses-smtp-boundary".into());
+    let mut operator = Operator::default();
+    went(&sim.pass(&mut operator), "ReadSecret AddFinalizer CreateUser PutPolicy MintKey Create Done");
+    sim.settings.installation.boundary_name = Some("another".into());
+    went(&sim.pass(&mut operator), "ReadUser PutBoundary Annotate Done");
+    let name = sim.user_name();
+    let wanted = sim.identity().user.boundary;
+    assert_eq!(sim.account.user(&name).unwrap().facts.boundary, wanted);
+    whole(&mut sim);
+}
+
+#[test]
+fn a_user_deleted_by_hand_is_made_again() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.users.remove(&name);
+    sim.object.spec.region = "us-east-1".into();
+    let expected = "ReadSecret ListKeys Pause ReadUser CreateUser PutPolicy Fence MintKey Publish Done";
+    went(&sim.pass(&mut operator), expected);
+    whole(&mut sim);
+}
+
+#[test]
+fn a_user_found_gone_by_a_policy_change_is_made_again() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.users.remove(&name);
+    sim.object.spec.policy = Some(crate::api::PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    let outcome = sim.settle(&mut operator, 5);
+    assert!(sim.logs_in(), "{outcome}");
+    whole(&mut sim);
+}
+
+#[test]
+fn a_published_key_that_is_gone_is_replaced() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.delete_key(&name, &key(1)).unwrap();
+    operator.memo.retry = true;
+    let outcome = sim.pass(&mut operator);
+    let expected = "ReadSecret Pause ListKeys ReadUser Pause ListKeys Fence MintKey Publish";
+    assert!(outcome.words().starts_with(expected), "{outcome}");
+    sim.settle(&mut operator, 10);
+    whole(&mut sim);
+}
+
+#[test]
+fn a_published_key_made_inactive_is_reported_and_not_replaced() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
+    operator.memo.retry = true;
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Blocked:KeyDeactivated"), "{outcome}");
+    assert_eq!(sim.key_numbers(), [1]);
+    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Active;
+    sim.settle(&mut operator, 5);
+    whole(&mut sim);
+}
+
+#[test]
+fn an_inactive_published_key_keeps_its_predecessor() {
+    let (mut sim, mut operator) = Sim::rotated();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(2)).unwrap().listed.status = KeyStatus::Inactive;
+    sim.pass_time(48 * 3600);
+    went(&sim.pass(&mut operator), "ReadSecret ListKeys Blocked:KeyDeactivated");
+    assert_eq!(sim.key_numbers(), [1, 2]);
+}
+
+#[test]
+fn an_inactive_published_key_gives_way_to_one_that_is_due() {
+    let (mut sim, mut operator) = Sim::rotated();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(2)).unwrap().listed.status = KeyStatus::Inactive;
+    sim.object.spec.region = "eu-west-1".into();
+    sim.judge.secret_lost();
+    sim.judge.exempt(&key(2));
+    let outcome = sim.settle(&mut operator, 3);
+    assert!(sim.logs_in(), "{outcome}");
+    assert_eq!(sim.key_numbers(), [1, 3]);
+    sim.judge.found_again();
+    sim.settle(&mut operator, 20);
+    whole(&mut sim);
+}
+
+#[test]
+fn a_key_of_unknown_status_retires_nothing_and_spins_nothing() {
+    let (mut sim, mut operator) = Sim::rotated();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(2)).unwrap().listed.status = KeyStatus::Other;
+    sim.pass_time(48 * 3600);
+    let outcome = sim.pass(&mut operator);
+    went(&outcome, "ReadSecret ListKeys Done");
+    let Some(crate::step::End::Done { wake_at: Some(at) }) = outcome.end else { panic!("{outcome}") };
+    assert!(at > sim.now);
+}
+
+#[test]
+fn a_third_key_stops_everything_and_is_named() {
+    let (mut sim, mut operator) = Sim::rotated();
+    let (name, now) = (sim.user_name(), sim.now);
+    sim.judge.meddled = true;
+    let mut third = sim.account.key(&name, &key(1)).unwrap().clone();
+    third.listed.id = key(9);
+    third.listed.created = now;
+    sim.account.user(&name).unwrap().keys.push(third);
+    sim.object.spec.region = "eu-west-1".into();
+    sim.pass_time(300);
+    let outcome = sim.pass(&mut operator);
+    went(&outcome, "ReadSecret ListKeys Blocked:KeyQuotaExceeded");
+    assert!(format!("{outcome}").contains(key(9).as_str()));
+}
+
+#[test]
+fn another_account_stops_everything() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.settings.installation.account = "210987654321".into();
+    sim.object.spec.region = "us-east-1".into();
+    went(&sim.pass(&mut operator), "Blocked:AccountMismatch");
+    sim.delete_object();
+    went(&sim.pass(&mut operator), "Blocked:AccountMismatch");
+    assert!(sim.facts.finalizer);
+}
+
+#[test]
+fn a_stripped_account_is_recorded_again_on_proof() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.facts.account = None;
+    went(&sim.pass(&mut operator), "ReadUser AddFinalizer Done");
+    sim.facts.account = None;
+    let name = sim.user_name();
+    sim.account.users.remove(&name);
+    went(&sim.pass(&mut operator), "ReadUser Blocked:AccountMismatch");
+}
+
+#[test]
+fn a_finalizer_removed_by_hand_comes_back() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.facts.finalizer = false;
+    went(&sim.pass(&mut operator), "AddFinalizer Done");
+}
+
+#[test]
+fn nothing_is_changed_while_suspended_or_invalid() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.object.spec.region = "us-east-1".into();
+    sim.object.spec.suspend = true;
+    went(&sim.pass(&mut operator), "Done");
+    sim.object.spec.suspend = false;
+    sim.object.spec.region = "eu-nowhere-1".into();
+    went(&sim.pass(&mut operator), "Blocked:RegionUnknown");
+    sim.object.spec.suspend = true;
+    sim.delete_object();
+    went(&sim.pass(&mut operator), "DeleteKey:1 DeletePolicy DeleteUser RemoveFinalizer Done");
+}

@@ -1,0 +1,269 @@
+//! Folds the effect of a step into a world. Nothing is decided here, and nothing guessed.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::iam::{Blocker, Failure, KeyStatus, UserFacts};
+use crate::key::KeyId;
+use crate::secret::{Content, SecretFacts};
+use crate::step::{Effect, Refusal, SecretWrite, Step};
+
+use super::{
+    Applied, Basis, Failed, Fence, Listing, Minted, ObjectFacts, Publish, SecretView, UserView, World,
+};
+
+impl World {
+    /// The world after `step` had `effect`.
+    #[must_use]
+    pub fn after(mut self, step: &Step, effect: Effect, now: Timestamp) -> Self {
+        match effect {
+            Effect::Done => self.done(step, now),
+            Effect::Secret(facts) => self.secret_seen(step, *facts, now),
+            Effect::NoSecret => self.absent(now),
+            Effect::User(facts) => self.found(facts, now),
+            Effect::Keys(list) => self.listings.push(Listing { list, at: now }),
+            Effect::LastUsed(at) => self.used(step, at),
+            Effect::Minted(id) => self.minted(id, now),
+            Effect::Iam(failure) => self.iam_failed(step, failure, now),
+            Effect::Cluster(refusal) => self.refused(step, refusal, now),
+        }
+        self
+    }
+
+    fn absent(&mut self, now: Timestamp) {
+        self.secret = SecretView::Absent { at: now };
+        self.absent_after = self.listings.len();
+    }
+
+    fn done(&mut self, step: &Step, now: Timestamp) {
+        match step {
+            Step::CreateUser => self.created(now),
+            Step::PutPolicy => self.applied.policy = true,
+            Step::TagUser => self.applied.tags = true,
+            Step::PutBoundary => self.applied.boundary = true,
+            Step::TagReleased => self.teardown.tagged = true,
+            Step::DeactivateKey(id) => self.set_inactive(id),
+            Step::DeleteKey(id) => self.deleted(id, true),
+            Step::DeletePolicy => self.teardown.policy_gone = true,
+            Step::DeleteUser => self.teardown.user_gone = true,
+            Step::AddFinalizer { account } => {
+                self.object = ObjectFacts { finalizer: true, account: Some(account.clone()) };
+            }
+            Step::RemoveFinalizer => self.object.finalizer = false,
+            Step::Forget => self.forget(),
+            _ => {}
+        }
+        if !matches!(step, Step::Pause { .. } | Step::Forget) {
+            self.did.push(step.clone());
+        }
+    }
+
+    fn created(&mut self, now: Timestamp) {
+        self.user = UserView::Fresh;
+        // What was listed were the keys of a user that is gone.
+        self.listings.clear();
+        self.applied = Applied { policy: false, tags: true, boundary: true };
+        self.memo.user_seen.get_or_insert(now);
+    }
+
+    fn found(&mut self, facts: UserFacts, now: Timestamp) {
+        self.user = UserView::Found(facts);
+        self.memo.user_seen.get_or_insert(now);
+    }
+
+    fn used(&mut self, step: &Step, at: Option<Timestamp>) {
+        if let Step::ReadLastUsed(id) = step {
+            self.last_used.insert(id.clone(), at);
+        }
+    }
+
+    fn minted(&mut self, id: KeyId, now: Timestamp) {
+        self.attempt.minted = Some(Minted { id, at: now, discarded: false });
+        self.did.push(Step::MintKey);
+    }
+
+    fn forget(&mut self) {
+        self.memo.retry = false;
+        self.memo.unclear = None;
+    }
+
+    fn set_inactive(&mut self, id: &KeyId) {
+        let listed = self.listings.last_mut().into_iter().flat_map(|listing| &mut listing.list.keys);
+        for key in listed.filter(|key| &key.id == id) {
+            key.status = KeyStatus::Inactive;
+        }
+    }
+
+    /// A key is gone; `proof` if it was there until this very call.
+    fn deleted(&mut self, id: &KeyId, proof: bool) {
+        for listing in &mut self.listings {
+            listing.list.keys.retain(|key| &key.id != id);
+        }
+        if let Some(minted) = self.attempt.minted.as_mut().filter(|minted| &minted.id == id) {
+            minted.discarded = true;
+        }
+        self.teardown.proven |= proof;
+        self.teardown.deleted.insert(id.clone());
+    }
+
+    pub(super) fn see(&mut self, facts: &SecretFacts) {
+        let previous = facts.record.previous_key().map(|previous| previous.key.clone());
+        self.memo.seen.extend(facts.record.key.clone().into_iter().chain(previous));
+        if facts.content.is_some() && facts.record.is_complete() && facts.is_consistent() {
+            self.memo.believed = Some(facts.resource_version.clone());
+        }
+    }
+
+    fn secret_seen(&mut self, step: &Step, facts: SecretFacts, now: Timestamp) {
+        let before = self.secret().and_then(SecretFacts::published).cloned();
+        if let Step::WriteSecret(write) = step {
+            self.written(write, before, now);
+            self.did.push(step.clone());
+        }
+        let content = facts.content.clone().or_else(|| self.content());
+        let facts = SecretFacts { content, ..facts };
+        self.see(&facts);
+        self.secret = SecretView::Live(Box::new(facts));
+    }
+
+    /// The content that was read before: a write of the record alone leaves it as it is, since it
+    /// is conditional on the version that was read.
+    fn content(&self) -> Option<Content> {
+        self.secret().and_then(|facts| facts.content.clone())
+    }
+
+    fn written(&mut self, write: &SecretWrite, published: Option<KeyId>, now: Timestamp) {
+        match write {
+            SecretWrite::Placeholder(_) | SecretWrite::Fence(_) => {
+                self.attempt.fence = Some(Fence { published, listings: self.listings.len() });
+                self.attempt.basis = None;
+            }
+            SecretWrite::Create(_) | SecretWrite::Publish(_) => self.published(now),
+            SecretWrite::Release => self.teardown.secret_released = true,
+            SecretWrite::Annotate(_) | SecretWrite::Repair { .. } => {}
+        }
+    }
+
+    /// A replacement for a password that was lost counts against the next; an ordinary one doesn't.
+    fn published(&mut self, now: Timestamp) {
+        self.attempt.publish = Publish::Landed;
+        let rotated = self.secret().is_some_and(SecretFacts::is_consistent);
+        let provisioned = matches!(self.user, UserView::Fresh);
+        if !rotated && !provisioned {
+            let count = self.memo.losses.map_or(0, |(count, _)| count);
+            self.memo.losses = Some((count.saturating_add(1), now));
+        }
+    }
+
+    fn iam_failed(&mut self, step: &Step, failure: Failure, now: Timestamp) {
+        match (step, &failure) {
+            (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
+            (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
+            (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
+            (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
+            (Step::DeleteUser, Failure::Conflict(blocker)) => self.blocked(*blocker, now),
+            (Step::ReadLastUsed(id), Failure::Absent) => {
+                self.last_used.insert(id.clone(), None);
+            }
+            // The user is there or about to be: what IAM doesn't know is the boundary's policy.
+            (Step::CreateUser | Step::PutBoundary, Failure::Absent) => self.fail(step, Failed::Iam(failure)),
+            (_, Failure::Absent) => self.user_unknown(step, failure, now),
+            _ => {
+                self.note_unclear(step, &failure, now);
+                self.fail(step, Failed::Iam(failure));
+            }
+        }
+    }
+
+    /// The name is taken. Read as missing before that, it is taken and missing by turns: no end to it.
+    fn user_exists(&mut self, step: &Step, failure: Failure) {
+        if matches!(self.user, UserView::Missing { .. }) {
+            self.fail(step, Failed::Iam(failure));
+        }
+        self.user = UserView::Exists;
+    }
+
+    fn blocked(&mut self, blocker: Blocker, now: Timestamp) {
+        self.teardown.blocker = Some((blocker, now));
+        self.teardown.conflicts += 1;
+    }
+
+    /// IAM doesn't know the user: it lags behind our own `CreateUser`, or the user is gone.
+    fn user_unknown(&mut self, step: &Step, failure: Failure, now: Timestamp) {
+        match self.user {
+            UserView::Found(_) if self.contradicted => self.fail(step, Failed::Iam(failure)),
+            UserView::Fresh => self.lag = Some((self.lag.map_or(1, |(count, _)| count + 1), now)),
+            UserView::Missing { first, .. } => self.user = UserView::Missing { first, last: now },
+            _ => {
+                self.contradicted = matches!(self.user, UserView::Found(_));
+                self.user = UserView::Missing { first: now, last: now };
+            }
+        }
+    }
+
+    fn note_unclear(&mut self, step: &Step, failure: &Failure, now: Timestamp) {
+        let key_call = matches!(step, Step::MintKey | Step::DeleteKey(_));
+        if key_call && *failure == Failure::Unclear {
+            self.memo.unclear = Some(now);
+        }
+        self.memo.retry |= key_call;
+    }
+
+    fn fail(&mut self, step: &Step, failed: Failed) {
+        self.failed = Some((step.clone(), failed));
+    }
+
+    fn refused(&mut self, step: &Step, refusal: Refusal, now: Timestamp) {
+        match (step, &refusal) {
+            (Step::RemoveFinalizer, Refusal::NotFound) => self.object.finalizer = false,
+            (Step::WriteSecret(SecretWrite::Release), Refusal::NotFound) => {
+                self.teardown.secret_released = true;
+            }
+            (Step::WriteSecret(write), Refusal::Conflict | Refusal::NotFound | Refusal::Exists) => {
+                self.outdated(write, step, refusal);
+            }
+            (Step::WriteSecret(write), _) => {
+                self.note_publish(write, &refusal, now);
+                self.fail(step, Failed::Cluster(refusal));
+            }
+            _ => self.fail(step, Failed::Cluster(refusal)),
+        }
+    }
+
+    /// The Secret is not as it was read: what was seen of it is dropped, so it is read again.
+    fn outdated(&mut self, write: &SecretWrite, step: &Step, refusal: Refusal) {
+        self.attempt.conflicts += 1;
+        match write {
+            SecretWrite::Fence(_) | SecretWrite::Annotate(_) | SecretWrite::Repair { .. } => {
+                self.keep_basis();
+            }
+            SecretWrite::Create(_) => {
+                self.attempt.publish = Publish::Refused;
+                self.memo.retry = true;
+                self.fail(step, Failed::Cluster(refusal));
+            }
+            SecretWrite::Placeholder(_) => self.fail(step, Failed::Cluster(refusal)),
+            _ => {}
+        }
+        self.secret = SecretView::Unlooked;
+    }
+
+    /// What the keys were listed against must still hold when the fence is placed after all.
+    fn keep_basis(&mut self) {
+        if !self.listings.is_empty() && self.attempt.basis.is_none() {
+            self.attempt.basis = self.secret().map(Basis::of);
+        }
+    }
+
+    fn note_publish(&mut self, write: &SecretWrite, refusal: &Refusal, now: Timestamp) {
+        if !matches!(write, SecretWrite::Create(_) | SecretWrite::Publish(_)) {
+            return;
+        }
+        self.memo.retry = true;
+        if *refusal == Refusal::Unclear {
+            self.attempt.publish = Publish::Unclear;
+            self.memo.unclear = Some(now);
+        } else {
+            self.attempt.publish = Publish::Refused;
+        }
+    }
+}
