@@ -33,7 +33,7 @@ generate: need-cargo ## Write again what is generated from code: the CRD and tab
 deny: need-cargo ## Licences, banned crates and sources of dependencies
 	@test "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" \
 	  || $(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS)
-	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
+	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph bans licenses sources
 
 moto: need-cargo ## The stand-in for AWS against moto, an independent one
 	tests/moto/run.sh
