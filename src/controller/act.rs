@@ -44,13 +44,13 @@ impl<'a> Hands<'a> {
         self.goal.identity()
     }
 
-    /// Carries out `step`.
-    pub async fn act(&mut self, step: &Step) -> Effect {
+    /// Carries out `step`, which was planned on the Secret as it was at `version`.
+    pub async fn act(&mut self, step: &Step, version: Option<&str>) -> Effect {
         match step {
             Step::ReadSecret => self.read_secret().await,
             Step::AddFinalizer { account } => self.add_finalizer(account).await,
             Step::RemoveFinalizer => self.remove_finalizer().await,
-            Step::WriteSecret(write) => self.write(write).await,
+            Step::WriteSecret(write) => self.write(write, version).await,
             Step::MintKey => self.mint().await,
             Step::Forget | Step::Pause { .. } | Step::End(_) => Effect::Done,
             _ => self.call(step).await.unwrap_or_else(Effect::Iam),
@@ -143,9 +143,11 @@ impl<'a> Hands<'a> {
         self.counted("SesSmtpCredential", effect)
     }
 
-    async fn write(&mut self, write: &SecretWrite) -> Effect {
+    async fn write(&mut self, write: &SecretWrite, version: Option<&str>) -> Effect {
         let effect = match (write, self.goal) {
-            (SecretWrite::Fence(record) | SecretWrite::Annotate(record), _) => self.annotate(record).await,
+            (SecretWrite::Fence(record) | SecretWrite::Annotate(record), _) => {
+                self.annotate(record, version).await
+            }
             (SecretWrite::Release, _) => self.release().await,
             (SecretWrite::Placeholder(record), Goal::Serve(desired)) => {
                 self.create(create(desired, record, std::collections::BTreeMap::new())).await
@@ -199,14 +201,13 @@ impl<'a> Hands<'a> {
         self.replace(secret).await
     }
 
-    async fn annotate(&mut self, record: &Record) -> Effect {
+    /// Conditional on the version that the plan saw: the cache may have moved on since, and a record
+    /// made of older facts must not land on it (R2, S6).
+    async fn annotate(&mut self, record: &Record, version: Option<&str>) -> Effect {
         let identity = self.identity();
         let (namespace, name) = (&identity.owner.namespace, &identity.secret_name);
-        let cached =
-            || self.context.cache.get(&(namespace.clone(), name.clone())).map(|facts| facts.resource_version);
-        let read = self.live.as_ref().and_then(|live| live.metadata.resource_version.clone());
-        let Some(version) = read.or_else(cached) else { return outdated() };
-        match self.context.secrets.patch(namespace, name, &record_patch(record, &version)).await {
+        let Some(version) = version else { return outdated() };
+        match self.context.secrets.patch(namespace, name, &record_patch(record, version)).await {
             Ok(metadata) => {
                 let facts = SecretFacts::of_metadata(&metadata);
                 if let Some(live) = &mut self.live {

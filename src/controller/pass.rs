@@ -54,7 +54,8 @@ impl Pass<'_> {
 
     async fn carry_out(&mut self, hands: &mut Hands<'_>, step: Step) {
         let began = Instant::now();
-        let effect = hands.act(&step).await;
+        let version = self.world.secret().map(|facts| facts.resource_version.as_str());
+        let effect = hands.act(&step, version).await;
         self.spent += began.elapsed();
         let world = self.world.clone();
         self.world = world.after(&step, effect, self.context.clock.now());
