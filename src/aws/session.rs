@@ -17,7 +17,7 @@ pub const SENSITIVE_BODIES: &str = "LOG_SENSITIVE_BODIES";
 /// there.
 const FALLBACK_REGION: &str = "us-east-1";
 const CONNECT: Duration = Duration::from_secs(3);
-/// Below the time that a lost leader may still be at work, see the leader lease.
+/// Well within the two minutes after which an unseen key counts as never published.
 const ATTEMPT: Duration = Duration::from_secs(8);
 const OPERATION: Duration = Duration::from_secs(10);
 

@@ -60,7 +60,7 @@ pub struct SecretFacts {
     pub annotations: BTreeMap<String, String>,
     /// The record.
     pub record: Record,
-    /// True if another manager owns a data key or the `immutable` field.
+    /// True if another manager wrote a data key or the `immutable` field, or removed a key of ours.
     pub touched: bool,
     /// What a live read shows beyond metadata.
     pub content: Option<Content>,
@@ -81,6 +81,7 @@ impl SecretFacts {
     /// Facts from metadata alone.
     pub fn of_metadata(meta: &ObjectMeta) -> Self {
         let (record, annotations) = split(meta.annotations.clone().unwrap_or_default());
+        let record = Record::parse(&record);
         Self {
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
@@ -88,8 +89,8 @@ impl SecretFacts {
             controller: controller(meta),
             labels: meta.labels.clone().unwrap_or_default(),
             annotations,
-            record: Record::parse(&record),
-            touched: meta.managed_fields.iter().flatten().any(owns_content),
+            touched: is_touched(meta.managed_fields.as_deref().unwrap_or_default(), &record),
+            record,
             content: None,
         }
     }
@@ -152,12 +153,20 @@ fn controller(meta: &ObjectMeta) -> Controller {
     }
 }
 
-/// True if a manager other than the operator owns a data key or `immutable`: an edit made while
-/// the operator was down shows here, without reading a single value.
-fn owns_content(entry: &ManagedFieldsEntry) -> bool {
-    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-    let owns = |name: &str| fields.and_then(|fields| fields.get(name)).is_some();
-    entry.manager.as_deref() != Some(MANAGER) && (owns("f:data") || owns("f:immutable"))
+/// True if somebody else changed the content: an edit made while the operator was down shows in who
+/// owns which field, without reading a single value. A changed key has another owner, and a removed
+/// one has none.
+fn is_touched(entries: &[ManagedFieldsEntry], record: &Record) -> bool {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.manager.as_deref() == Some(MANAGER));
+    let owns = |entry: &&ManagedFieldsEntry, path: &[&str]| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        path.iter().fold(fields, |fields, name| fields?.get(name)).is_some()
+    };
+    let changed = |entry: &&ManagedFieldsEntry| owns(entry, &["f:data"]) || owns(entry, &["f:immutable"]);
+    let kept = |key: &String| ours.iter().any(|entry| owns(entry, &["f:data", &format!("f:{key}")]));
+    let removed = !entries.is_empty() && !record.rendered_keys.iter().flatten().all(kept);
+    others.iter().any(changed) || removed
 }
 
 /// The owner reference that makes the Secret this object's.

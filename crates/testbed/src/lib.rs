@@ -5,6 +5,7 @@
 //! rights than the manifests give it. [`mail`] is a client that logs in and sends.
 
 mod bed;
+mod canary;
 mod error;
 pub mod mail;
 mod operator;
@@ -13,6 +14,6 @@ mod wait;
 
 pub use bed::{Bed, Options, SOON, manifest};
 pub use error::Error;
-pub use operator::{Launch, Operator, Usage};
+pub use operator::{Launch, Operator, Usage, get};
 pub use read::{Credential, Object, condition};
 pub use wait::{Deadline, eventually};

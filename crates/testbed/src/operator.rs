@@ -149,8 +149,8 @@ fn peak(status: &str) -> u64 {
     kib.unwrap_or_default() * 1_024
 }
 
-/// The whole answer to a GET, with its head.
-async fn get(address: &str, path: &str) -> Result<String, Error> {
+/// The whole answer to a GET over plain HTTP, with its head.
+pub async fn get(address: &str, path: &str) -> Result<String, Error> {
     let failed = || format!("GET {address}{path}");
     let mut stream = TcpStream::connect(address).await.map_err(Error::io(failed()))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -81,7 +81,7 @@ fn no_slot(view: &View, until: Option<Timestamp>) -> Step {
         named(view.previous().map(|previous| &previous.key)),
         until.map(|at| at.to_string()).unwrap_or_default()
     );
-    wait(Reason::WaitingForKeySlot, until, message)
+    wait(Reason::WaitingForKeySlot, until.filter(|at| *at > view.now), message)
 }
 
 /// Nothing is deleted and nothing minted before the fence stands (R1, R4).

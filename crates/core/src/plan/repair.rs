@@ -25,12 +25,13 @@ pub fn owner(view: &View) -> Option<Step> {
 /// A record that says nothing about the previous key was stripped: any other key of the user may
 /// be the one that pods use, so it is recorded as previous, as of now, before anything else. The
 /// same list dates a published key whose date was stripped. A published key recorded as its own
-/// predecessor is no predecessor.
+/// predecessor is no predecessor, and what was recorded ahead of time happens now or hasn't yet.
 pub fn history(view: &View) -> Option<Step> {
     let facts = view.live()?;
     let published = facts.published()?;
     let itself = facts.record.previous_key().is_some_and(|previous| previous.key == *published);
-    if facts.record.previous.is_some() && facts.record.issued_at.is_some() && !itself {
+    let sound = !itself && !view.is_ahead_of_time();
+    if facts.record.previous.is_some() && facts.record.issued_at.is_some() && sound {
         return None;
     }
     let listed = keys::listed(view);
@@ -45,13 +46,22 @@ pub fn history(view: &View) -> Option<Step> {
         deactivated_at: None,
     });
     let issued = others.iter().find(|key| key.id == *published).map(|key| seconds(key.created));
+    let known = |previous: Option<Previous>| previous.map(|previous| until_now(view, previous));
     let record = Record {
         key: Some(published.clone()),
         issued_at: facts.record.issued_at.or(issued),
-        previous: facts.record.previous.clone().filter(|_| !itself).or(Some(previous)),
+        previous: facts.record.previous.clone().filter(|_| !itself).map(known).or(Some(previous)),
         ..facts.record.clone()
     };
     (record != facts.record).then_some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}
+
+fn until_now(view: &View, previous: Previous) -> Previous {
+    Previous {
+        superseded_at: previous.superseded_at.min(seconds(view.now)),
+        deactivated_at: previous.deactivated_at.filter(|at| *at <= view.now),
+        ..previous
+    }
 }
 
 fn names(map: &BTreeMap<String, String>) -> Vec<String> {

@@ -117,7 +117,15 @@ impl<'a> View<'a> {
             Some(_) => facts.is_consistent(),
             None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
         };
-        vouched && facts.record.is_complete() && facts.record.attempt.is_none()
+        vouched && facts.record.is_complete() && facts.record.attempt.is_none() && !self.is_ahead_of_time()
+    }
+
+    /// True if the record says of the previous key what can't have happened yet: it was forged, and
+    /// would keep the key for as long as the forger likes.
+    pub fn is_ahead_of_time(&self) -> bool {
+        let ahead = |at: Timestamp| at > self.now;
+        self.previous()
+            .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
     }
 
     /// The digest of the password for the wanted Region.

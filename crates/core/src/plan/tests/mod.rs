@@ -1,5 +1,6 @@
 //! Tests of the plan: the operator's own loop against an account and a cluster in memory.
 
+mod arbitrary;
 mod change;
 mod enumerate;
 mod failures;

@@ -152,3 +152,15 @@ fn an_edit_made_while_the_operator_was_down_is_seen() {
     went(&sim.pass(&mut Operator::default()), "ReadSecret Render Done");
     whole(&mut sim);
 }
+
+#[test]
+fn dates_ahead_of_time_keep_no_key_for_ever() {
+    for field in [name::SUPERSEDED_AT, name::DEACTIVATED_AT] {
+        let (mut sim, mut operator) = Sim::rotated();
+        sim.annotate(field, Some("2100-01-01T00:00:00Z"));
+        went(&sim.pass(&mut operator), "ReadSecret Pause ListKeys Annotate Done");
+        assert_eq!(sim.key_numbers(), [1, 2]);
+        sim.settle(&mut operator, 20);
+        whole(&mut sim);
+    }
+}

@@ -1,0 +1,57 @@
+//! The canary scan: no secret access key and no password of the double stands anywhere but in the
+//! target Secrets' data.
+
+use k8s_openapi::api::core::v1::Event as CoreEvent;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams};
+
+use crate::{Bed, Error, Object, Operator};
+
+impl Bed {
+    /// Fails if a secret of a key that exists now is found in the operator's log or metrics, in an
+    /// event, in an object, or in a Secret's metadata.
+    pub async fn no_secret_leaked(&self, operator: &Operator, regions: &[&str]) -> Result<(), Error> {
+        let canaries = self.canaries(regions);
+        if canaries.is_empty() {
+            return Error::wrong("no key exists, so there is nothing to look for");
+        }
+        let mut places = vec![("the log", self.log()), ("the metrics", operator.metrics().await?)];
+        places.extend(self.written().await?);
+        for (place, text) in places {
+            if canaries.iter().any(|canary| text.contains(canary.as_str())) {
+                return Error::wrong(format!("a secret stands in {place}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn canaries(&self, regions: &[&str]) -> Vec<String> {
+        let keys = self.aws.users().into_iter().flat_map(|user| user.keys);
+        let secrets = keys.flat_map(|key| {
+            let passwords = regions.iter().filter_map(|region| self.aws.password_of(&key.id, region));
+            passwords.chain(self.aws.secret_of(&key.id)).collect::<Vec<_>>()
+        });
+        secrets.collect()
+    }
+
+    /// Everything that the operator writes to the cluster but the data of Secrets.
+    async fn written(&self) -> Result<Vec<(&'static str, String)>, Error> {
+        let all = ListParams::default();
+        let objects = Api::<Object>::all(self.client.clone()).list(&all).await?;
+        let events = Api::<Event>::all(self.client.clone()).list(&all).await?;
+        let core = Api::<CoreEvent>::all(self.client.clone()).list(&all).await?;
+        let secrets = Api::<Secret>::all(self.client.clone()).list(&all).await?;
+        let metadata: Vec<_> = secrets.items.into_iter().map(|secret| secret.metadata).collect();
+        Ok(vec![
+            ("an object", json(&objects.items)),
+            ("an event", json(&events.items)),
+            ("an event", json(&core.items)),
+            ("a Secret's metadata", json(&metadata)),
+        ])
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
