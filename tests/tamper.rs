@@ -117,6 +117,10 @@ async fn a_lost_password_is_replaced_and_an_immutable_secret_named() {
     let fixed = bed.reads("shop", "fixed", "Stalled", "True SecretImmutable").await.unwrap();
     assert_eq!(condition(&fixed, "Ready"), "True Provisioned");
     assert_eq!(bed.secrets("shop").get("fixed").await.unwrap().uid(), before.uid());
+    // It stays reported, however often it is looked at; and a status that was emptied is filled again.
+    let empty = json!({ "status": { "conditions": [] } });
+    bed.objects("shop").patch_status("fixed", &PatchParams::default(), &Patch::Merge(empty)).await.unwrap();
+    bed.reads("shop", "fixed", "Stalled", "True SecretImmutable").await.unwrap();
     // Everything of the record gone: mail goes on, and the record is written again.
     let names: Vec<String> =
         bed.secrets("shop").get("mailer").await.unwrap().annotations().keys().cloned().collect();

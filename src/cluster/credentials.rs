@@ -14,14 +14,14 @@ use super::patch_params;
 #[derive(Clone)]
 pub struct Credentials {
     client: Client,
-    recorder: Recorder,
+    reporter: Reporter,
 }
 
 impl Credentials {
     /// By way of `client`; events are signed by this process.
     pub fn new(client: Client) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
-        Self { recorder: Recorder::new(client.clone(), reporter), client }
+        Self { client, reporter }
     }
 
     fn api(&self, object: &SesSmtpCredential) -> Api<SesSmtpCredential> {
@@ -88,7 +88,10 @@ impl Credentials {
             action: note.action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        // A recorder merges what looks alike and keeps the first text, which names keys and times of
+        // long ago; events are rare here, so each stands for itself.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(%error, reason = note.reason, "event not published");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// After the first pass that did not end well.
 const FIRST: Duration = Duration::from_secs(5);
 /// At most (liveness L3).
-const LONGEST: Duration = Duration::from_mins(10);
+pub const LONGEST: Duration = Duration::from_mins(10);
 /// At least, however much time is scaled.
 const SHORTEST: Duration = Duration::from_millis(250);
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use ses_smtp_core::api::SesSmtpCredential;
@@ -11,14 +12,18 @@ use ses_smtp_core::names::{AWS_ACCOUNT, FINALIZER};
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::status;
 use ses_smtp_core::step::End;
+use ses_smtp_core::time::after;
 use ses_smtp_core::world::{ObjectFacts, World};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::Context;
-use super::backoff::{pause, random};
+use super::backoff::{self, pause, random};
 use super::memory::Entry;
 use super::pass::Pass;
+
+/// Shortest pause before a wait is looked at again, however much time is scaled.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A pass can't fail: whatever goes wrong is one of its ends.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +119,7 @@ fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: Worl
     }
     let due = match end {
         End::Done { wake_at } => *wake_at,
-        End::Wait { until, .. } => *until,
+        End::Wait { until, .. } => until.map(|at| at.min(look_again(context))),
         End::Blocked { .. } => None,
     };
     let failures = if matches!(end, End::Done { .. }) { 0 } else { failures.saturating_add(1) };
@@ -126,8 +131,14 @@ fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: Worl
     }
 }
 
+/// What is waited for may come to pass sooner, by somebody's hand in IAM that no watch tells of.
+fn look_again(context: &Context) -> Timestamp {
+    let longest = SignedDuration::try_from(backoff::LONGEST.div_f64(context.clock.scale()).max(LOOK));
+    after(context.clock.now(), longest.unwrap_or(SignedDuration::MAX))
+}
+
 /// Time left, a little more than less, so that what is due is due when the pass runs.
-fn until(context: &Context, at: k8s_openapi::jiff::Timestamp) -> Duration {
+fn until(context: &Context, at: Timestamp) -> Duration {
     let left = at.duration_since(context.clock.now());
     Duration::try_from(left).unwrap_or_default() + Duration::from_millis(50)
 }

@@ -26,7 +26,7 @@ const PAGE: u32 = 200;
 
 /// Changes of custom resources that matter, and the store of all of them.
 ///
-/// Our own status writes change neither generation nor finalizers and so cause no pass. `listed`
+/// Our own status writes change none of that and so cause no pass, but for the first. `listed`
 /// turns true after the first list: the store's own wait wakes only one of two that wait, and the
 /// controller is one of them.
 pub fn objects(
@@ -35,7 +35,10 @@ pub fn objects(
 ) -> (impl Stream<Item = Result<SesSmtpCredential, watcher::Error>> + Send, Store<SesSmtpCredential>) {
     use kube::runtime::Predicate as _;
     let (store, writer) = reflector::store();
-    let changed = predicates::generation.combine(predicates::finalizers);
+    let changed = predicates::generation
+        .combine(predicates::finalizers)
+        .combine(predicates::annotations)
+        .combine(is_unreported);
     let stream = watcher(Api::all(client), Config::default().page_size(PAGE))
         .default_backoff()
         .inspect(move |event| {
@@ -48,6 +51,13 @@ pub fn objects(
         .applied_objects()
         .predicate_filter(changed, PredicateConfig::default());
     (stream, store)
+}
+
+/// A status that was emptied is filled again.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a predicate")]
+fn is_unreported(object: &SesSmtpCredential) -> Option<u64> {
+    let reported = object.status.as_ref().is_some_and(|status| !status.conditions.is_empty());
+    Some(u64::from(!reported))
 }
 
 /// Keeps the cache of Secrets and tells which objects theirs changed. `synced` turns true after the

@@ -31,7 +31,7 @@ The secret access key is read from standard input, and asked for without echo on
 Examples:
   ses-smtp-operator derive --region eu-central-1
   ses-smtp-operator derive --region eu-central-1 --secret-access-key-file /run/secrets/key
-  aws-vault exec mail -- ses-smtp-operator derive --region eu-central-1 --from-env";
+  aws-vault exec --no-session mail -- ses-smtp-operator derive --region eu-central-1 --from-env";
 
 /// Arguments of `derive`.
 #[derive(Args)]

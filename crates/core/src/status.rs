@@ -213,8 +213,14 @@ pub fn note(goal: &Goal, world: &World, end: &End, before: &SesSmtpCredentialSta
 
 fn stalled(reason: Reason, message: &str, before: &SesSmtpCredentialStatus) -> Option<Note> {
     let known = before.conditions.iter().any(|old| old.type_ == "Stalled" && old.reason == reason.as_str());
-    let text = message.chars().take(MAX_NOTE / 4).collect();
+    let text = message.chars().scan(0, fits).collect();
     (!known).then_some(Note { warning: true, reason: reason.as_str(), action: "Reconcile", text })
+}
+
+/// Cuts at the last character that is within the limit in bytes.
+fn fits(length: &mut usize, next: char) -> Option<char> {
+    *length += next.len_utf8();
+    (*length <= MAX_NOTE).then_some(next)
 }
 
 fn summary(identity: &Identity, world: &World) -> Option<Note> {

@@ -74,8 +74,8 @@ fn room(view: &View, need: Need) -> Option<Step> {
 fn no_slot(view: &View, until: Option<Timestamp>) -> Step {
     let named = |key: Option<&KeyId>| key.map(ToString::to_string).unwrap_or_default();
     let message = format!(
-        "both access keys of IAM user {} may be in use: {} is published, {} was until it was superseded and stays usable \
-         until {}. Delete it to go on sooner",
+        "IAM user {} holds two access keys, as many as IAM allows, and both may be in use: {} is published, and the one \
+         before it, {}, stays usable until {}. If nothing uses that one any more, delete it in IAM to go on sooner",
         view.desired.identity.user.name,
         named(view.published()),
         named(view.previous().map(|previous| &previous.key)),

@@ -108,7 +108,9 @@ impl World {
     pub(super) fn see(&mut self, facts: &SecretFacts) {
         let previous = facts.record.previous_key().map(|previous| previous.key.clone());
         self.memo.seen.extend(facts.record.key.clone().into_iter().chain(previous));
-        if facts.content.is_some() && facts.record.is_complete() && facts.is_consistent() {
+        // An immutable Secret is read again each time, so that it stays reported.
+        let changeable = facts.content.as_ref().is_some_and(|content| !content.immutable);
+        if changeable && facts.record.is_complete() && facts.is_consistent() {
             self.memo.believed = Some(facts.resource_version.clone());
         }
     }
