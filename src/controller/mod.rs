@@ -81,10 +81,11 @@ async fn crd_is_there(client: &Client, readiness: &Readiness) {
     loop {
         let Err(error) = api.list(&ListParams::default().limit(1)).await else { return };
         let what = match &error {
-            kube::Error::Api(status) if status.is_not_found() => {
+            // By code: an API group that isn't there answers in plain text, without a reason.
+            kube::Error::Api(status) if status.code == 404 => {
                 "the CRD sessmtpcredentials.ses-smtp.dev: apply it"
             }
-            kube::Error::Api(status) if status.is_forbidden() => {
+            kube::Error::Api(status) if status.code == 403 => {
                 "the right to list sessmtpcredentials: apply the RBAC rules"
             }
             _ => "the Kubernetes API",
