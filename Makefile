@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test demo generate deny moto need-cargo need-go
+.PHONY: help check test measure demo generate deny moto need-cargo need-go
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ check: need-cargo ## Format, lints, documentation; changes nothing
 
 test: need-cargo need-go ## Every test, on a real API server and a stand-in for AWS
 	$(CARGO) test --workspace $(SCALED)
+
+measure: need-cargo need-go ## What many objects at once cost a release build
+	$(CARGO) build --release -p ses-smtp-operator
+	OPERATOR_BINARY="$(CURDIR)/target/release/ses-smtp-operator" $(CARGO) test --workspace $(SCALED) --test scale -- --nocapture --test-threads 1
 
 demo: need-cargo need-go ## A credential's life on real servers, shown step by step; KEEP=1 leaves them running
 	$(CARGO) build -p ses-smtp-operator --features scaled-time
