@@ -62,12 +62,12 @@ impl Credentials {
         self.api(object).patch(&object.name_any(), &patch_params(), &patch).await
     }
 
-    /// Writes the status, whole.
+    /// Writes the status, whole, and gives the version of the object that carries it.
     pub async fn write_status(
         &self,
         object: &SesSmtpCredential,
         status: &SesSmtpCredentialStatus,
-    ) -> Result<(), Error> {
+    ) -> Result<String, Error> {
         let patch = json!({
             "apiVersion": SesSmtpCredential::api_version(&()),
             "kind": SesSmtpCredential::kind(&()),
@@ -75,8 +75,9 @@ impl Credentials {
             "status": status,
         });
         let params = patch_params().force();
-        self.api(object).patch_status(&object.name_any(), &params, &Patch::Apply(patch)).await?;
-        Ok(())
+        let patched =
+            self.api(object).patch_status(&object.name_any(), &params, &Patch::Apply(patch)).await?;
+        Ok(patched.resource_version().unwrap_or_default())
     }
 
     /// Tells an event. It is lost if the API server doesn't take it: the condition says the same.

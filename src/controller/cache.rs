@@ -52,7 +52,7 @@ impl SecretCache {
 
 /// Versions of one resource are comparable numbers in Kubernetes; should one be none, the later
 /// word counts.
-fn is_newer(new: &str, old: &str) -> bool {
+pub fn is_newer(new: &str, old: &str) -> bool {
     match (new.parse::<u64>(), old.parse::<u64>()) {
         (Ok(new), Ok(old)) => new > old,
         _ => new != old,

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ses_smtp_core::api::SesSmtpCredentialStatus;
 use ses_smtp_core::world::Memo;
+
+use super::cache::is_newer;
 
 /// Per object: the memo, and how many passes in a row did not end well.
 #[derive(Clone, Debug, Default)]
@@ -14,28 +17,52 @@ pub struct Entry {
     pub failures: u32,
 }
 
+/// A status that was written, and the version of the object that carries it.
+type Reported = (String, SesSmtpCredentialStatus);
+
 /// By UID.
 #[derive(Default)]
-pub struct Memory(Mutex<HashMap<String, Entry>>);
+pub struct Memory {
+    entries: Mutex<HashMap<String, Entry>>,
+    reported: Mutex<HashMap<String, Reported>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves a map whole: every change to it is a single call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Memory {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        // A panic elsewhere leaves the map whole: every change to it is a single call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What is remembered of an object.
     pub fn get(&self, uid: &str) -> Entry {
-        self.lock().get(uid).cloned().unwrap_or_default()
+        lock(&self.entries).get(uid).cloned().unwrap_or_default()
     }
 
     /// Remembers.
     pub fn put(&self, uid: &str, entry: Entry) {
-        self.lock().insert(uid.to_owned(), entry);
+        lock(&self.entries).insert(uid.to_owned(), entry);
     }
 
     /// The object is gone.
     pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+        lock(&self.entries).remove(uid);
+        lock(&self.reported).remove(uid);
+    }
+
+    /// Remembers a status that was written.
+    pub fn reported(&self, uid: &str, version: String, status: SesSmtpCredentialStatus) {
+        lock(&self.reported).insert(uid.to_owned(), (version, status));
+    }
+
+    /// The status that was written last, if the object as seen at `version` is older than that:
+    /// the watch tells of our own write a little later.
+    pub fn newer_report(&self, uid: &str, version: &str) -> Option<SesSmtpCredentialStatus> {
+        let mut reported = lock(&self.reported);
+        let (written, status) = reported.get(uid)?;
+        if is_newer(written, version) {
+            return Some(status.clone());
+        }
+        reported.remove(uid);
+        None
     }
 }

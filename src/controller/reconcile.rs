@@ -79,13 +79,18 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
 
 /// Writes the status if it says anything new, and tells the pass's event.
 pub async fn report(context: &Context, object: &SesSmtpCredential, goal: &Goal, world: &World, end: &End) {
-    let before = object.status.clone().unwrap_or_default();
+    let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+    let known = context.memory.newer_report(&uid, &version);
+    let before = known.or_else(|| object.status.clone()).unwrap_or_default();
     let now = context.clock.now();
     let after = status::compute(goal, world, end, object.metadata.generation, &before, now);
     if status::differs(&before, &after) {
         let written = context.credentials.write_status(object, &after).await;
         context.metrics.kube_write("Status", if written.is_ok() { "ok" } else { "refused" });
         log(object, end, written.as_ref().err());
+        if let Ok(version) = written {
+            context.memory.reported(&uid, version, after);
+        }
     }
     if let Some(note) = status::note(goal, world, end, &before) {
         context.credentials.tell(object, note).await;
