@@ -28,8 +28,8 @@ measure: need-cargo need-go ## What many objects at once cost a release build
 	OPERATOR_BINARY="$(CURDIR)/target/release/ses-smtp-operator" $(CARGO) test --workspace $(SCALED) --test scale -- --nocapture --test-threads 1
 
 demo: need-cargo need-go ## A credential's life on real servers, shown step by step; KEEP=1 leaves them running
-	$(CARGO) build -p ses-smtp-operator --features scaled-time
-	KEEP="$(KEEP)" $(CARGO) run -p testbed --bin demo
+	$(CARGO) build --workspace $(SCALED)
+	KEEP="$(KEEP)" "$${CARGO_TARGET_DIR:-target}/debug/demo"
 
 generate: need-cargo ## Write again what is generated from code: the CRD and tables in the documentation
 	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test crd --test docs
