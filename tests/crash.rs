@@ -238,6 +238,7 @@ async fn no_crash_and_no_lost_reply_needs_a_person() {
         assert!(happened(), "{what} never happened");
     }
     drop(armed);
+    bed.no_secret_leaked(None, &["eu-central-1", "eu-west-1"]).await.unwrap();
     let starts = stage.phoenix.starts.load(Ordering::SeqCst);
     assert!(starts > 20, "killed {starts} times only");
     println!("{} cases, the operator was started {starts} times", changes.len() + provisions.len());

@@ -95,7 +95,7 @@ async fn admission_refuses_what_can_t_be() {
         bed.ready("shop", "mailer").await.unwrap();
     }
     assert_eq!(iam_calls(&bed), calls + 2, "two policies and nothing else");
-    bed.no_secret_leaked(&operator, &REGIONS).await.unwrap();
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
     operator.stop().await.unwrap();
 }
 

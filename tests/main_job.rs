@@ -129,6 +129,7 @@ async fn a_restart_with_a_hundred_objects_costs_nothing() {
     .unwrap();
     assert_eq!(iam(&bed), BTreeMap::new());
     assert_eq!(kubernetes(&bed, "shop"), before);
+    bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }
 

@@ -109,6 +109,7 @@ async fn five_hundred_objects_at_once() {
     }
     assert_eq!(counts.len(), 4, "{counts:?}");
     all_log_in(&bed, 500).await;
+    bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }
 
@@ -136,5 +137,6 @@ async fn a_throttled_account_starves_nobody() {
     assert_eq!(bed.aws.users().len(), 200);
     assert!(bed.aws.users().iter().all(|user| user.keys.len() == 1));
     all_log_in(&bed, 200).await;
+    bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }
