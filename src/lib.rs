@@ -9,3 +9,5 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod process;
+#[cfg(test)]
+mod test;

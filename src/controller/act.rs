@@ -16,6 +16,7 @@ use ses_smtp_core::secret::{SecretFacts, create, record_patch, release, replace}
 use ses_smtp_core::step::{Effect, Refusal, SecretWrite, Step};
 
 use super::Context;
+use super::cache::key_of;
 use crate::aws::Activity;
 use crate::cluster::refusal;
 
@@ -235,9 +236,7 @@ impl<'a> Hands<'a> {
     fn known(&self, facts: SecretFacts) -> Effect {
         let identity = self.identity();
         if facts.is_controlled_by(&identity.owner.uid) {
-            self.context
-                .cache
-                .put((identity.owner.namespace.clone(), identity.secret_name.clone()), facts.clone());
+            self.context.cache.put(key_of(identity), facts.clone());
         }
         Effect::Secret(Box::new(facts))
     }

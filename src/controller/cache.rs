@@ -1,31 +1,34 @@
 //! What the metadata of our Secrets say, by namespace and name.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use ses_smtp_core::desired::Identity;
 use ses_smtp_core::secret::SecretFacts;
+
+use super::lock::lock;
 
 /// Namespace and name.
 pub type Key = (String, String);
+
+/// Where a credential's Secret is.
+pub fn key_of(identity: &Identity) -> Key {
+    (identity.owner.namespace.clone(), identity.secret_name.clone())
+}
 
 /// Facts from the watch, overlaid with the replies to our own writes: whichever is newer.
 #[derive(Default)]
 pub struct SecretCache(Mutex<HashMap<Key, SecretFacts>>);
 
 impl SecretCache {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, SecretFacts>> {
-        // A panic elsewhere leaves the map whole: every change to it is a single call.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What is known of a Secret.
     pub fn get(&self, key: &Key) -> Option<SecretFacts> {
-        self.lock().get(key).cloned()
+        lock(&self.0).get(key).cloned()
     }
 
     /// Takes facts unless newer ones are known. False if nothing changed.
     pub fn put(&self, key: Key, facts: SecretFacts) -> bool {
-        let mut map = self.lock();
+        let mut map = lock(&self.0);
         let known = map.get(&key);
         if known.is_some_and(|known| !is_newer(&facts.resource_version, &known.resource_version)) {
             return false;
@@ -36,12 +39,12 @@ impl SecretCache {
 
     /// The Secret is gone.
     pub fn remove(&self, key: &Key) {
-        self.lock().remove(key);
+        lock(&self.0).remove(key);
     }
 
     /// Removes every Secret that a whole list doesn't show, and returns their keys.
     pub fn retain(&self, listed: &HashSet<Key>) -> Vec<Key> {
-        let mut map = self.lock();
+        let mut map = lock(&self.0);
         let gone: Vec<Key> = map.keys().filter(|key| !listed.contains(*key)).cloned().collect();
         for key in &gone {
             map.remove(key);

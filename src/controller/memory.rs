@@ -1,12 +1,13 @@
 //! What the process remembers of objects between passes. Lost on a crash, by design.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use ses_smtp_core::api::SesSmtpCredentialStatus;
 use ses_smtp_core::world::Memo;
 
 use super::cache::is_newer;
+use super::lock::lock;
 
 /// Per object: the memo, and how many passes in a row did not end well.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +26,6 @@ type Reported = (String, SesSmtpCredentialStatus);
 pub struct Memory {
     entries: Mutex<HashMap<String, Entry>>,
     reported: Mutex<HashMap<String, Reported>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves a map whole: every change to it is a single call.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Memory {

@@ -7,6 +7,7 @@ mod act;
 mod backoff;
 mod cache;
 mod ids;
+mod lock;
 mod memory;
 mod pass;
 mod reconcile;
@@ -103,8 +104,6 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
     let given = &operator.settings;
     let ids = ids::of(client, given.cluster_id.clone()).await?;
     tracing::info!(cluster_id = ids.cluster, account = operator.caller.account, "serving");
-    let scale = operator.clock.scale();
-    let durations = Durations::default();
     Ok(Settings {
         installation: Installation {
             cluster_id: ids.cluster,
@@ -116,7 +115,7 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
             boundary_name: given.permissions_boundary_name.clone(),
         },
         regions: given.regions(),
-        durations: if scale > 1.0 { durations.scaled(scale) } else { durations },
+        durations: Durations::default().scaled(operator.clock.scale()),
     })
 }
 

@@ -25,7 +25,6 @@ pub struct Pass<'a> {
     pub context: &'a Context,
     pub object: &'a SesSmtpCredential,
     pub goal: &'a Goal,
-    pub world: World,
     /// The place at the gate, given up during pauses.
     pub permit: Option<SemaphorePermit<'a>>,
     /// Time spent in calls.
@@ -33,40 +32,36 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Runs to the end.
-    pub async fn run(&mut self) -> End {
+    /// Runs to the end, and gives what is known then.
+    pub async fn run(&mut self, mut world: World) -> (World, End) {
         let mut hands = Hands::new(self.context, self.goal, self.object);
         for _ in 0..plan::MAX_STEPS {
-            self.world.ending |= self.spent > BUDGET || *self.context.shutdown.borrow();
-            match plan::next(self.goal, &self.world, self.context.clock.now()) {
-                Step::End(end) => return end,
-                Step::Pause { until, message } => self.pause(until, message).await,
-                step => self.carry_out(&mut hands, step).await,
+            world.ending |= self.spent > BUDGET || *self.context.shutdown.borrow();
+            match plan::next(self.goal, &world, self.context.clock.now()) {
+                Step::End(end) => return (world, end),
+                Step::Pause { until, message } => self.pause(&world, until, message).await,
+                step => world = self.carry_out(&mut hands, world, &step).await,
             }
         }
         tracing::warn!("a pass did not end within {} steps", plan::MAX_STEPS);
-        End::Wait {
-            until: None,
-            reason: Reason::Provisioning,
-            message: "the pass took too many steps".to_owned(),
-        }
+        let message = "the pass took too many steps".to_owned();
+        (world, End::Wait { until: None, reason: Reason::Provisioning, message })
     }
 
-    async fn carry_out(&mut self, hands: &mut Hands<'_>, step: Step) {
+    async fn carry_out(&mut self, hands: &mut Hands<'_>, world: World, step: &Step) -> World {
         let began = Instant::now();
-        let version = self.world.secret().map(|facts| facts.resource_version.as_str());
-        let effect = hands.act(&step, version).await;
+        let version = world.secret().map(|facts| facts.resource_version.as_str());
+        let effect = hands.act(step, version).await;
         self.spent += began.elapsed();
-        let world = self.world.clone();
-        self.world = world.after(&step, effect, self.context.clock.now());
+        world.after(step, effect, self.context.clock.now())
     }
 
     /// Waits outside the gate, so that others can work meanwhile; a shutdown ends the wait.
-    async fn pause(&mut self, until: Timestamp, message: String) {
+    async fn pause(&mut self, world: &World, until: Timestamp, message: String) {
         let now = self.context.clock.now();
         if until.duration_since(now).as_secs() >= LONG_PAUSE {
             let end = End::Wait { until: Some(until), reason: Reason::Provisioning, message };
-            super::reconcile::report(self.context, self.object, self.goal, &self.world, &end).await;
+            super::reconcile::report(self.context, self.object, self.goal, world, &end).await;
         }
         self.permit = None;
         let mut shutdown = self.context.shutdown.clone();

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::backoff::{self, pause, random};
+use super::cache::key_of;
 use super::memory::Entry;
 use super::pass::Pass;
 
@@ -49,14 +50,13 @@ async fn passed(
     let (goal, uid) = (Goal::of(object, &context.settings), object.uid().unwrap_or_default());
     let entry = context.memory.get(&uid);
     let world = world(context, object, &goal, &entry);
-    let mut pass = Pass { context, object, goal: &goal, world, permit, spent: Duration::ZERO };
-    let end = pass.run().await;
-    let Pass { world, permit, .. } = pass;
+    let mut pass = Pass { context, object, goal: &goal, permit, spent: Duration::ZERO };
+    let (world, end) = pass.run(world).await;
     let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
     if !gone {
         report(context, object, &goal, &world, &end).await;
     }
-    drop(permit);
+    drop(pass);
     context.metrics.reconciled(outcome(&end), began.elapsed());
     remember(context, &uid, gone, entry.failures, world, &end)
 }
@@ -71,8 +71,7 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         account: object.annotations().get(AWS_ACCOUNT).cloned(),
     };
-    let identity = goal.identity();
-    let cached = context.cache.get(&(identity.owner.namespace.clone(), identity.secret_name.clone()));
+    let cached = context.cache.get(&key_of(goal.identity()));
     let nonce = format!("{:016x}{:016x}", random(), random());
     World::new(facts, cached, entry.memo.clone(), nonce, context.clock.now())
 }

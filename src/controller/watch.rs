@@ -90,8 +90,9 @@ fn changed(
             applied(context, &secret)
         }
         Ok(Event::Delete(secret)) => {
-            context.cache.remove(&key(&secret));
-            owner(&secret).into_iter().collect()
+            let key = key(&secret);
+            context.cache.remove(&key);
+            owner(&key, &SecretFacts::of_metadata(&secret.metadata)).into_iter().collect()
         }
         Ok(Event::Init) => {
             listed.clear();
@@ -111,8 +112,10 @@ fn changed(
 }
 
 fn applied(context: &Context, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<SesSmtpCredential>> {
-    let news = context.cache.put(key(secret), SecretFacts::of_metadata(&secret.metadata));
-    if news { owner(secret).into_iter().collect() } else { Vec::new() }
+    let (key, facts) = (key(secret), SecretFacts::of_metadata(&secret.metadata));
+    let owner = owner(&key, &facts);
+    let news = context.cache.put(key, facts);
+    owner.filter(|_| news).into_iter().collect()
 }
 
 fn key(secret: &PartialObjectMeta<Secret>) -> Key {
@@ -120,11 +123,10 @@ fn key(secret: &PartialObjectMeta<Secret>) -> Key {
 }
 
 /// The object that a Secret belongs to: by owner reference or, if that was stripped, by label.
-fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<SesSmtpCredential>> {
-    let facts = SecretFacts::of_metadata(&secret.metadata);
-    let name = match facts.controller {
+fn owner((namespace, _): &Key, facts: &SecretFacts) -> Option<ObjectRef<SesSmtpCredential>> {
+    let name = match &facts.controller {
         Controller::Credential { name, .. } => name,
-        _ => facts.labels.get(LABEL_CREDENTIAL)?.clone(),
+        _ => facts.labels.get(LABEL_CREDENTIAL)?,
     };
-    Some(ObjectRef::new(&name).within(&secret.namespace().unwrap_or_default()))
+    Some(ObjectRef::new(name).within(namespace))
 }

@@ -145,6 +145,11 @@ impl Identity {
         }
     }
 
+    /// Namespace and name of the Secret, for messages.
+    pub fn secret_path(&self) -> String {
+        format!("{}/{}", self.owner.namespace, self.secret_name)
+    }
+
     /// The labels that every Secret of ours carries.
     pub fn own_labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::key::KeyId;
 use crate::names::record as name;
+use crate::time::seconds;
 
 /// A key that was published before the present one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,13 @@ pub struct Previous {
     pub superseded_at: Timestamp,
     /// When it was made Inactive.
     pub deactivated_at: Option<Timestamp>,
+}
+
+impl Previous {
+    /// A key that has been superseded only now, whatever is known of it otherwise.
+    pub fn as_of(now: Timestamp, key: &KeyId) -> Self {
+        Self { key: key.clone(), superseded_at: seconds(now), deactivated_at: None }
+    }
 }
 
 /// The record, as far as it can be read.

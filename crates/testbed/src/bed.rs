@@ -84,17 +84,17 @@ impl Bed {
     /// An operator that talks to the API server with a token of its own service account.
     pub async fn launch(&self, binary: &Path) -> Result<Launch, Error> {
         let kubeconfig = self.plane.service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1).await?;
-        self.launch_with(binary, &kubeconfig, "operator")
+        self.launch_with(binary, &kubeconfig)
     }
 
     /// The same by way of `proxy`, which can make its calls fail.
     pub async fn launch_behind(&self, binary: &Path, proxy: &FaultProxy) -> Result<Launch, Error> {
         let token = self.plane.service_account_token(ACCOUNT.0, ACCOUNT.1).await?;
-        self.launch_with(binary, &proxy.kubeconfig(&token), "operator")
+        self.launch_with(binary, &proxy.kubeconfig(&token))
     }
 
-    fn launch_with(&self, binary: &Path, kubeconfig: &str, name: &str) -> Result<Launch, Error> {
-        let kubeconfig = self.write(&format!("{name}.kubeconfig"), kubeconfig)?;
+    fn launch_with(&self, binary: &Path, kubeconfig: &str) -> Result<Launch, Error> {
+        let kubeconfig = self.write("operator.kubeconfig", kubeconfig)?;
         let endpoints = self.write("endpoints.yaml", &self.aws.endpoints_yaml())?;
         let http = free_address()?;
         let set = |key: &str, value: String| (key.to_owned(), value);
@@ -112,13 +112,17 @@ impl Bed {
             set("SES_SMTP_IAM_RATE", "1000".to_owned()),
             set("SES_SMTP_IAM_BURST", "1000".to_owned()),
         ]);
-        let log = self.folder.path().join(format!("{name}.log"));
+        let log = self.log_file();
         Ok(Launch { binary: binary.to_owned(), environment, log, http })
     }
 
     /// What the operator has logged so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("operator.log")).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("operator.log")
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {

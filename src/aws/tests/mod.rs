@@ -1,7 +1,6 @@
 //! The SDK adapter against a local HTTP server that speaks IAM's query protocol.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use ses_smtp_core::password::derive;
 use ses_smtp_core::region::{Partition, RegionName};
 
 use super::*;
+use crate::test::Log;
 
 mod failures;
 
@@ -206,21 +206,6 @@ async fn every_key_call_names_the_user() {
     assert!(bench.script.asked().iter().all(|asked| asked.contains("UserName=u")));
 }
 
-/// A log in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn audits_a_mint_without_its_material() {
     let log = Log::default();
@@ -236,7 +221,7 @@ async fn audits_a_mint_without_its_material() {
     let minted = bench.client.create_access_key("audited").await.unwrap();
     assert_eq!(password(&minted), PASSWORD);
     assert_eq!(minted.server_time, time("2026-11-25T13:00:00Z"));
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let line = log.lines().find(|line| line.contains(" audit: ") && line.contains("audited")).unwrap();
     for part in ["CreateAccessKey", "AKIAIOSFODNN7EXAMPLE", "outcome=\"ok\"", "request-1"] {
         assert!(line.contains(part), "{part} in {line}");

@@ -210,8 +210,7 @@ fn publish(view: &View, need: Need) -> Step {
 /// What becomes the previous key: the replaced one if it still exists, or the one that was found
 /// while no Secret named any, for pods may still use it; else the old previous key with its dates.
 fn superseded(view: &View, need: Need) -> Option<Previous> {
-    let since_now =
-        |key: &KeyId| Previous { key: key.clone(), superseded_at: seconds(view.now), deactivated_at: None };
+    let since_now = |key: &KeyId| Previous::as_of(view.now, key);
     let listing = view.keys().filter(|_| !view.is_fresh())?;
     let minted = view.world.attempt.minted.as_ref().map(|minted| &minted.id);
     let orphans = keys::orphans(view);

@@ -11,7 +11,7 @@ use super::{attempt, keys};
 
 /// Looks for leftovers where there is a trace of one, and removes them behind a fence.
 pub fn leftovers(view: &View) -> Option<Step> {
-    let traced = view.record().attempt.is_some() || is_suspect(view);
+    let traced = view.recorded(|record| record.attempt.as_ref()).is_some() || is_suspect(view);
     if !traced {
         return None;
     }

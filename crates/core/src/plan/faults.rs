@@ -94,7 +94,7 @@ fn limit(identity: &Identity, step: &Step) -> Step {
 }
 
 fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
-    let secret = format!("{}/{}", identity.owner.namespace, identity.secret_name);
+    let secret = identity.secret_path();
     match refusal {
         Refusal::Denied { right } => blocked(
             Reason::AccessDenied,

@@ -43,11 +43,13 @@ fn published_shown(view: &View, at: Timestamp) -> Option<Step> {
     if landed || view.list_proves_user() || view.is_gone(key) {
         return None;
     }
+    Some(list_again(view, at, "IAM does not show the published key; looking again before it is replaced"))
+}
+
+/// Another list, a settle time after the one of `at`: one alone proves no absence (R6).
+pub fn list_again(view: &View, at: Timestamp, message: &str) -> Step {
     let again = after(at, view.desired.identity.durations.settle);
-    if view.now >= again {
-        return Some(Step::ListKeys);
-    }
-    Some(pause(again, "IAM does not show the published key; looking again before it is replaced"))
+    if view.now >= again { Step::ListKeys } else { pause(again, message) }
 }
 
 /// Keys that nobody uses and nobody will: neither published nor previous nor found where pods may

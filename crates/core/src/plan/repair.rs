@@ -40,11 +40,7 @@ pub fn history(view: &View) -> Option<Step> {
     }
     let others = view.keys().map(|listing| listing.list.keys.as_slice()).unwrap_or_default();
     let other = others.iter().find(|key| key.id != *published);
-    let previous = other.map(|key| Previous {
-        key: key.id.clone(),
-        superseded_at: seconds(view.now),
-        deactivated_at: None,
-    });
+    let previous = other.map(|key| Previous::as_of(view.now, &key.id));
     let issued = others.iter().find(|key| key.id == *published).map(|key| seconds(key.created));
     let known = |previous: Option<Previous>| previous.map(|previous| until_now(view, previous));
     let record = Record {

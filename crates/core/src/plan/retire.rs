@@ -8,8 +8,8 @@ use crate::record::{Previous, Record};
 use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
 
+use super::keys;
 use super::view::View;
-use super::{keys, pause};
 
 /// When the previous key's next change is due.
 pub fn due_at(view: &View) -> Option<Timestamp> {
@@ -80,9 +80,8 @@ fn vanished(view: &View, previous: &Previous) -> Step {
     if deleted || view.is_missing_twice(&previous.key) {
         return noted(view, None);
     }
-    let first = view.keys().map_or(view.now, |listing| listing.at);
-    let again = after(first, view.desired.identity.durations.settle);
-    if view.now >= again { Step::ListKeys } else { pause(again, "looking again for the previous access key") }
+    let listed_at = view.keys().map_or(view.now, |listing| listing.at);
+    keys::list_again(view, listed_at, "looking again for the previous access key")
 }
 
 fn deactivated_now(view: &View, previous: &Previous) -> Previous {

@@ -23,7 +23,10 @@ pub fn not_foreign(view: &View) -> Option<Step> {
         Controller::Credential { name, .. } if *name == owner.name => Some(wait(
             Reason::Provisioning,
             None,
-            format!("Secret {} belongs to a deleted object of this name and is being collected", path(view)),
+            format!(
+                "Secret {} belongs to a deleted object of this name and is being collected",
+                view.desired.identity.secret_path()
+            ),
         )),
         Controller::Nobody => unowned(view, facts),
         Controller::Credential { name, .. } => Some(foreign(view, &format!("SesSmtpCredential {name}"))),
@@ -32,7 +35,12 @@ pub fn not_foreign(view: &View) -> Option<Step> {
 }
 
 fn being_deleted(view: &View, facts: &SecretFacts) -> Option<Step> {
-    let message = || format!("Secret {} is being deleted; it is made again afterwards", path(view));
+    let message = || {
+        format!(
+            "Secret {} is being deleted; it is made again afterwards",
+            view.desired.identity.secret_path()
+        )
+    };
     facts.deleting.then(|| wait(Reason::Provisioning, None, message()))
 }
 
@@ -54,14 +62,9 @@ fn foreign(view: &View, controller: &str) -> Step {
     let message = format!(
         "Secret {} exists and is controlled by {controller}: it is left untouched and nothing is done in AWS. \
          Delete it, or give this object another spec.secret.name",
-        path(view)
+        view.desired.identity.secret_path()
     );
     blocked(Reason::SecretNotOwned, message)
-}
-
-fn path(view: &View) -> String {
-    let identity = &view.desired.identity;
-    format!("{}/{}", identity.owner.namespace, identity.secret_name)
 }
 
 /// A pass that will change the Secret, or that has reason to doubt it, reads it live and whole.
@@ -82,7 +85,7 @@ pub fn changeable(view: &View) -> Option<Step> {
     let message = || {
         format!(
             "Secret {} is immutable, so neither key nor host can be changed: delete it, it is made again with a new key",
-            path(view)
+            view.desired.identity.secret_path()
         )
     };
     immutable.then(|| blocked(Reason::SecretImmutable, message()))

@@ -89,10 +89,10 @@ fn deactivated(view: &View) -> Option<Step> {
 
 fn boundary(view: &View) -> Option<Step> {
     let wanted = view.desired.identity.user.boundary.as_ref()?;
-    let recorded = view.record().boundary;
+    let recorded = view.recorded(|record| record.boundary.as_ref());
     let holds = match view.user() {
         Some(facts) => facts.boundary.as_ref() == Some(wanted),
-        None => !view.is_fresh() && recorded.as_ref() == Some(wanted),
+        None => !view.is_fresh() && recorded == Some(wanted),
     };
     if view.world.applied.boundary || holds {
         return None;
@@ -104,7 +104,7 @@ fn tags(view: &View) -> Option<Step> {
     let identity = &view.desired.identity;
     let holds = match view.user() {
         Some(facts) => tags_hold(&identity.user, facts),
-        None => view.record().tags_hash.as_ref() == Some(&identity.tags_hash),
+        None => view.recorded(|record| record.tags_hash.as_ref()) == Some(&identity.tags_hash),
     };
     if view.world.applied.tags || holds {
         return None;
@@ -113,8 +113,8 @@ fn tags(view: &View) -> Option<Step> {
 }
 
 fn policy(view: &View) -> Option<Step> {
-    let recorded = view.record().policy_hash;
-    let holds = !view.is_fresh() && recorded.as_ref() == Some(&view.desired.policy.hash);
+    let recorded = view.recorded(|record| record.policy_hash.as_ref());
+    let holds = !view.is_fresh() && recorded == Some(&view.desired.policy.hash);
     if view.world.applied.policy || holds {
         return None;
     }

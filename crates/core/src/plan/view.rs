@@ -66,6 +66,11 @@ impl<'a> View<'a> {
         self.secret().map(|facts| facts.record.clone()).unwrap_or_default()
     }
 
+    /// One field of the record, if there is a Secret and the record has it.
+    pub fn recorded<T>(&self, field: impl FnOnce(&'a Record) -> Option<&'a T>) -> Option<&'a T> {
+        field(&self.secret()?.record)
+    }
+
     /// The published key.
     pub fn published(&self) -> Option<&'a KeyId> {
         self.secret()?.published()
