@@ -45,7 +45,7 @@ pub fn next(goal: &Goal, world: &World, now: Timestamp) -> Step {
 }
 
 /// The checks of a credential that is to be kept, in order.
-const CHECKS: [fn(&View) -> Option<Step>; 15] = [
+const CHECKS: [fn(&View) -> Option<Step>; 16] = [
     discard::unpublished_key,
     faults::ending,
     attempt::contended,
@@ -61,6 +61,7 @@ const CHECKS: [fn(&View) -> Option<Step>; 15] = [
     cleanup::leftovers,
     user::up_to_date,
     repair::secret,
+    user::deactivated,
 ];
 
 fn serve(view: &View) -> Step {

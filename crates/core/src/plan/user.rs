@@ -8,7 +8,7 @@ use crate::time::after;
 use crate::world::UserView;
 
 use super::view::View;
-use super::{blocked, pause};
+use super::{blocked, keys, pause};
 
 /// The user exists and is proved to be ours (S4), as far as the next call needs it.
 pub fn ready(view: &View) -> Option<Step> {
@@ -69,13 +69,18 @@ fn not_ours(view: &View) -> Option<Step> {
 /// Boundary, tags and policy are what they should be. The boundary comes first: without it the
 /// operator has no right to put a policy.
 pub fn up_to_date(view: &View) -> Option<Step> {
-    deactivated(view).or_else(|| boundary(view)).or_else(|| tags(view)).or_else(|| policy(view))
+    boundary(view).or_else(|| tags(view)).or_else(|| policy(view))
 }
 
 /// A published key that a person made Inactive may be part of an incident response: it is reported,
-/// not replaced.
-fn deactivated(view: &View) -> Option<Step> {
+/// not replaced. Once found, IAM is asked in every pass until the key is Active again or gone. All
+/// that can be repaired without it was repaired before.
+pub fn deactivated(view: &View) -> Option<Step> {
     let key = view.published()?;
+    let suspect = view.world.memo.inactive.as_ref() == Some(key) && view.need().is_none();
+    if let Some(step) = keys::listed(view).filter(|_| suspect) {
+        return Some(step);
+    }
     let listed = view.keys()?.get(key)?;
     let message = || {
         format!(

@@ -20,7 +20,7 @@ impl World {
             Effect::Secret(facts) => self.secret_seen(step, *facts, now),
             Effect::NoSecret => self.absent(now),
             Effect::User(facts) => self.found(facts, now),
-            Effect::Keys(list) => self.listings.push(Listing { list, at: now }),
+            Effect::Keys(list) => self.listed(Listing { list, at: now }),
             Effect::LastUsed(at) => self.used(step, at),
             Effect::Minted(id) => self.minted(id, now),
             Effect::Iam(failure) => self.iam_failed(step, failure, now),
@@ -68,6 +68,15 @@ impl World {
     fn found(&mut self, facts: UserFacts, now: Timestamp) {
         self.user = UserView::Found(facts);
         self.memo.user_seen.get_or_insert(now);
+    }
+
+    /// A published key that somebody made Inactive is remembered until a list shows it otherwise.
+    fn listed(&mut self, listing: Listing) {
+        let published = self.secret().and_then(SecretFacts::published);
+        if let Some(key) = published.and_then(|published| listing.get(published)) {
+            self.memo.inactive = (key.status == KeyStatus::Inactive).then(|| key.id.clone());
+        }
+        self.listings.push(listing);
     }
 
     fn used(&mut self, step: &Step, at: Option<Timestamp>) {

@@ -130,6 +130,8 @@ pub struct Memo {
     pub retry: bool,
     /// How often a lost password was replaced, and when last.
     pub losses: Option<(u32, Timestamp)>,
+    /// The published key, while the last list that showed it showed it Inactive.
+    pub inactive: Option<KeyId>,
     /// When the user was first proved to exist.
     pub user_seen: Option<Timestamp>,
 }

@@ -112,10 +112,38 @@ fn a_published_key_made_inactive_is_reported_and_not_replaced() {
     operator.memo.retry = true;
     let outcome = sim.pass(&mut operator);
     assert!(outcome.words().ends_with("Blocked:KeyDeactivated"), "{outcome}");
+    went(&sim.pass(&mut operator), "ListKeys Blocked:KeyDeactivated");
     assert_eq!(sim.key_numbers(), [1]);
     sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Active;
     sim.settle(&mut operator, 5);
     whole(&mut sim);
+}
+
+#[test]
+fn an_inactive_published_key_that_is_then_deleted_is_replaced() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
+    operator.memo.retry = true;
+    sim.pass(&mut operator);
+    sim.account.delete_key(&name, &key(1)).unwrap();
+    sim.judge.secret_lost();
+    sim.settle(&mut operator, 5);
+    assert_eq!(sim.key_numbers(), [2]);
+    whole(&mut sim);
+}
+
+#[test]
+fn the_secret_is_repaired_beside_an_inactive_published_key() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let (name, host) = (sim.user_name(), sim.value("host"));
+    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
+    operator.memo.retry = true;
+    sim.pass(&mut operator);
+    sim.put_data("host", "evil");
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Render ListKeys Blocked:KeyDeactivated"), "{outcome}");
+    assert_eq!(sim.value("host"), host);
 }
 
 #[test]
