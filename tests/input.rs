@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;
+use std::time::Duration;
 
-use aws_double::Config;
-use k8s_openapi::api::core::v1::Secret;
+use aws_double::{Config, UserSnapshot};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::ResourceExt as _;
-use testbed::{Bed, Operator, Options, SOON, condition, eventually};
+use kube::api::{Api, DeleteParams};
+use testbed::{Bed, Error, Object, Operator, Options, SOON, condition, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 const REGIONS: [&str; 1] = ["eu-central-1"];
@@ -81,7 +83,14 @@ async fn admission_refuses_what_can_t_be() {
         ("port", "{region: eu-central-1, endpoint: {port: 0}}", "spec.endpoint.port"),
         ("ports", "{region: eu-central-1, endpoint: {port: 65536}}", "65535"),
         ("policy", "{region: eu-central-1, deletionPolicy: Keep}", "\"Retain\""),
+        ("capital", "{region: eu-central-1, secret: {name: Mail}}", "spec.secret.name"),
+        ("void", "{region: eu-central-1, policy: {fromAddresses: ['']}}", "fromAddresses[0]"),
+        ("twice", "{region: eu-central-1, policy: {fromAddresses: ['*', '*']}}", "uplicate"),
+        ("wide", "{region: eu-central-1, policy: {fromAddresses: ['a?@example.com']}}", "$ or ?"),
         ("unknown", "{region: eu-central-1, foo: 1}", ".spec.foo"),
+        ("nested", "{region: eu-central-1, policy: {identities: [x]}}", ".spec.policy.identities"),
+        ("number", "{region: 1}", "spec.region"),
+        ("scalar", "{region: eu-central-1, policy: {fromAddresses: '*'}}", "fromAddresses"),
         ("type", "{region: eu-central-1, suspend: 'yes'}", ".spec.suspend"),
     ];
     for (name, spec, expected) in table {
@@ -121,8 +130,7 @@ async fn what_can_t_be_served_is_stalled_and_named() {
         bed.apply("shop", name, spec).await.unwrap();
         let object = bed.reads("shop", name, "Stalled", &format!("True {reason}")).await.unwrap();
         assert_eq!(condition(&object, "Ready"), format!("False {reason}"));
-        let message = &object.status.as_ref().unwrap().conditions[0].message;
-        assert!(message.contains(expected), "{name}: {message}");
+        assert!(message(&object).contains(expected), "{name}: {}", message(&object));
         assert!(object.finalizers().is_empty(), "{name}: nothing to tear down");
     }
     assert_eq!(iam_calls(&bed), 0);
@@ -130,41 +138,104 @@ async fn what_can_t_be_served_is_stalled_and_named() {
     bed.patch("shop", "host", serde_json::json!({ "endpoint": null })).await.unwrap();
     bed.ready("shop", "host").await.unwrap();
     bed.login("shop", "host").await.unwrap();
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
     operator.stop().await.unwrap();
+}
+
+/// The message of the first condition, which is Ready.
+fn message(object: &Object) -> &str {
+    &object.status.as_ref().unwrap().conditions[0].message
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_s_secret_is_left_alone() {
     let (bed, operator) = bed().await;
-    for (name, immutable) in [("plain", false), ("fixed", true)] {
+    let other =
+        "ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: 1-2-3, controller: true}]";
+    for (name, owner, immutable) in [("plain", "", false), ("other", other, false), ("fixed", "", true)] {
         let yaml = format!(
-            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}, namespace: shop}}, immutable: {immutable}, stringData: {{a: b}}}}"
+            "{{apiVersion: v1, kind: Secret, metadata: {{name: {name}, namespace: shop, {owner}}}, immutable: {immutable}, stringData: {{a: b}}}}"
         );
         bed.plane.apply_yaml(&yaml).await.unwrap();
     }
     bed.apply("shop", "first", "{region: eu-central-1}").await.unwrap();
     bed.ready("shop", "first").await.unwrap();
     let calls = iam_calls(&bed);
+    let table = [
+        ("plain", "{region: eu-central-1}", "plain", "shop/plain exists and is controlled by nobody"),
+        ("other", "{region: eu-central-1}", "other", "controlled by Deployment web"),
+        ("fixed", "{region: eu-central-1}", "fixed", "shop/fixed exists and is controlled by nobody"),
+        (
+            "second",
+            "{region: eu-central-1, secret: {name: first}}",
+            "first",
+            "shop/first exists and is controlled by SesSmtpCredential first",
+        ),
+    ];
     let secrets = bed.secrets("shop");
-    let before: Vec<Secret> = [
-        secrets.get("plain").await.unwrap(),
-        secrets.get("fixed").await.unwrap(),
-        secrets.get("first").await.unwrap(),
-    ]
-    .into();
-    for (name, spec) in [
-        ("plain", "{region: eu-central-1}"),
-        ("fixed", "{region: eu-central-1}"),
-        ("second", "{region: eu-central-1, secret: {name: first}}"),
-    ] {
+    let mut before: Vec<Secret> = Vec::new();
+    for (name, spec, secret, expected) in table {
+        before.push(secrets.get(secret).await.unwrap());
         bed.apply("shop", name, spec).await.unwrap();
         let object = bed.reads("shop", name, "Stalled", "True SecretNotOwned").await.unwrap();
+        assert!(message(&object).contains(expected), "{name}: {}", message(&object));
         assert!(object.finalizers().is_empty());
     }
     for secret in before {
         assert_eq!(secrets.get(&secret.name_any()).await.unwrap(), secret);
     }
     assert_eq!(iam_calls(&bed), calls);
+    // Out of the way, it is made.
+    secrets.delete("plain", &DeleteParams::default()).await.unwrap();
+    bed.ready("shop", "plain").await.unwrap();
+    bed.login("shop", "plain").await.unwrap();
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
+    operator.stop().await.unwrap();
+}
+
+/// The name of the user that `object` will get, modelled on that of `other`, which has the same
+/// namespace.
+fn user_name(model: &UserSnapshot, other: &Object, object: &Object) -> String {
+    let digits = |object: &Object| -> String {
+        object.uid().unwrap().chars().filter(char::is_ascii_hexdigit).take(10).collect()
+    };
+    let name = model.name.replace(&digits(other), &digits(object));
+    name.replace(&format!("-{}-", other.name_any()), &format!("-{}-", object.name_any()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_s_user_is_left_alone() {
+    let (bed, operator) = bed().await;
+    let first = bed.apply("shop", "first", "{region: eu-central-1}").await.unwrap();
+    bed.ready("shop", "first").await.unwrap();
+    let model = bed.user_of(&first).unwrap();
+    // At another path, and at ours without our tags.
+    for (name, path) in [("elsewhere", "/"), ("untagged", model.path.as_str())] {
+        let spec = "{region: eu-central-1, suspend: true}";
+        let object = bed.apply("shop", name, spec).await.unwrap();
+        let user = user_name(&model, &first, &object);
+        bed.aws.call("CreateUser", &[("UserName", &user), ("Path", path)]).unwrap();
+        let before = bed.aws.user(&user).unwrap();
+        bed.aws.reset_journal();
+        bed.patch("shop", name, serde_json::json!({ "suspend": false })).await.unwrap();
+        let object = bed.reads("shop", name, "Stalled", "True UserNotOwned").await.unwrap();
+        assert!(message(&object).contains(&user), "{name}: {}", message(&object));
+        let counts = bed.aws.counts();
+        assert!(counts.keys().all(|action| action == "CreateUser" || action == "GetUser"), "{counts:?}");
+        assert!(bed.secrets("shop").get_opt(name).await.unwrap().is_none());
+        assert_eq!(bed.aws.user(&user).unwrap(), before);
+        if name == "elsewhere" {
+            // Deletion leaves it alone too.
+            bed.delete("shop", name).await.unwrap();
+            bed.gone("shop", name).await.unwrap();
+            assert_eq!(bed.aws.user(&user).unwrap(), before);
+        } else {
+            bed.aws.call("DeleteUser", &[("UserName", &user)]).unwrap();
+            bed.ready("shop", name).await.unwrap();
+            bed.login("shop", name).await.unwrap();
+        }
+    }
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
     operator.stop().await.unwrap();
 }
 
@@ -176,7 +247,7 @@ async fn changes_around_an_object_do_what_is_documented() {
                 annotations: {ses-smtp.dev/aws-account: '999999999999'}}, spec: {region: eu-central-1}}";
     bed.plane.apply_yaml(yaml).await.unwrap();
     let moved = bed.reads("shop", "moved", "Stalled", "True AccountMismatch").await.unwrap();
-    assert!(moved.status.unwrap().conditions[0].message.contains("999999999999"));
+    assert!(message(&moved).contains("999999999999"));
     assert_eq!(iam_calls(&bed), 0);
     // Suspended: nothing, until it isn't; deletion works all the same.
     bed.apply("shop", "idle", "{region: eu-central-1, suspend: true}").await.unwrap();
@@ -203,14 +274,102 @@ async fn changes_around_an_object_do_what_is_documented() {
     .unwrap();
     bed.ready("shop", "mailer").await.unwrap();
     assert_eq!((iam_calls(&bed), bed.aws.counts()["TagUser"]), (1, 1));
-    bed.patch("shop", "mailer", serde_json::json!({ "deletionPolicy": "Delete" })).await.unwrap();
-    // Deleted and made again at once: two users, the first one gone.
-    let first = bed.user_of(&object).unwrap();
+    // The last value counts, however late it comes.
+    for (name, first, last) in [("kept", "Delete", "Retain"), ("dropped", "Retain", "Delete")] {
+        let spec = format!("{{region: eu-central-1, deletionPolicy: {first}}}");
+        let object = bed.apply("shop", name, &spec).await.unwrap();
+        bed.ready("shop", name).await.unwrap();
+        bed.patch("shop", name, serde_json::json!({ "deletionPolicy": last })).await.unwrap();
+        bed.delete("shop", name).await.unwrap();
+        bed.gone("shop", name).await.unwrap();
+        let user = bed.user_of(&object);
+        assert_eq!(user.is_some(), last == "Retain", "{name}: {user:?}");
+    }
+    bed.login("shop", "kept").await.unwrap();
+    assert!(bed.secrets("shop").get("kept").await.unwrap().owner_references().is_empty());
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
+    operator.stop().await.unwrap();
+}
+
+/// Every mint takes a second.
+async fn slow_bed() -> (Bed, Operator) {
+    let regions = REGIONS.map(str::to_owned).to_vec();
+    let latency = [("CreateAccessKey".to_owned(), Duration::from_mins(10))].into();
+    let aws = Config { regions, time_scale: 600.0, latency, ..Config::default() };
+    let bed = Bed::start(Options { aws, controller_manager: true, ..Options::default() }).await.unwrap();
+    for namespace in ["shop", "short-lived"] {
+        bed.namespace(namespace).await.unwrap();
+    }
+    let operator = bed.launch(Path::new(BINARY)).await.unwrap().start().await.unwrap();
+    (bed, operator)
+}
+
+async fn no_secret(bed: &Bed, namespace: &str, name: &str) {
+    eventually(&format!("Secret {namespace}/{name} to be gone"), SOON, async || {
+        Ok(bed.secrets(namespace).get_opt(name).await?.is_none().then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_go_at_awkward_moments_leave_nothing() {
+    let (bed, operator) = slow_bed().await;
+    // Deleted while the mint is under way.
+    let object = bed.apply("shop", "fickle", "{region: eu-central-1}").await.unwrap();
+    eventually("the mint to begin", SOON, async || {
+        let user = bed.user_of(&object);
+        Ok(user.filter(|user| !user.policies.is_empty()).map(|_| ()))
+    })
+    .await
+    .unwrap();
+    assert!(bed.aws.key_ids().is_empty());
+    bed.delete("shop", "fickle").await.unwrap();
+    bed.gone("shop", "fickle").await.unwrap();
+    no_secret(&bed, "shop", "fickle").await;
+    assert!(bed.aws.users().is_empty());
+    // Deleted and made again at once: two users that never cross, and the first one goes.
+    let first = bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
+    bed.ready("shop", "mailer").await.unwrap();
+    let (user, old) = (bed.user_of(&first).unwrap(), bed.credential("shop", "mailer").await.unwrap());
     bed.delete("shop", "mailer").await.unwrap();
-    bed.gone("shop", "mailer").await.unwrap();
-    let again = bed.apply("shop", "mailer", "{region: eu-central-1}").await;
-    assert!(again.is_ok(), "{again:?}");
-    assert_ne!(bed.objects("shop").get("mailer").await.unwrap().uid(), object.uid());
-    assert!(bed.aws.user(&first.name).is_none());
+    let again = eventually("the name to be free", SOON, async || {
+        let again = bed.apply("shop", "mailer", "{region: eu-central-1}").await?;
+        Ok((again.uid() != first.uid()).then_some(again))
+    })
+    .await
+    .unwrap();
+    bed.ready("shop", "mailer").await.unwrap();
+    let new = bed.login("shop", "mailer").await.unwrap();
+    let owners = bed.secrets("shop").get("mailer").await.unwrap().owner_references().to_vec();
+    assert_eq!(owners.iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>(), [again.uid().unwrap()]);
+    assert!(new.username != old.username && bed.aws.user(&user.name).is_none());
+    let users: Vec<String> = bed.aws.users().into_iter().map(|user| user.name).collect();
+    assert_eq!(users, [bed.user_of(&again).unwrap().name]);
+    // A namespace goes with ready objects and with one that is being made.
+    for name in ["a", "b"] {
+        bed.apply("short-lived", name, "{region: eu-central-1}").await.unwrap();
+        bed.ready("short-lived", name).await.unwrap();
+    }
+    bed.apply("short-lived", "c", "{region: eu-central-1}").await.unwrap();
+    bed.aws.reset_journal();
+    let namespaces = Api::<Namespace>::all(bed.client.clone());
+    namespaces.delete("short-lived", &DeleteParams::default()).await.unwrap();
+    eventually("the namespace to be gone", SOON, async || match namespaces.get_opt("short-lived").await? {
+        None => Ok(Some(())),
+        Some(namespace) => Error::wrong(format!("{:?}", namespace.status)),
+    })
+    .await
+    .unwrap();
+    let users: Vec<String> = bed.aws.users().into_iter().map(|user| user.name).collect();
+    assert_eq!(users, [bed.user_of(&again).unwrap().name]);
+    // Only the one that was being made: the others' Secrets vanish before they do, and are not made again.
+    let done = |action: &str| {
+        let journal = bed.aws.journal();
+        journal.iter().filter(|record| record.action == action && record.outcome == "ok").count()
+    };
+    assert!(done("CreateUser") <= 1 && done("CreateAccessKey") <= 1, "{:?}", bed.aws.counts());
+    bed.login("shop", "mailer").await.unwrap();
+    bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
     operator.stop().await.unwrap();
 }

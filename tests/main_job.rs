@@ -101,6 +101,7 @@ async fn one_object_costs_exactly_what_it_must() {
     assert!(bed.aws.users().is_empty());
     changed.insert("patch sessmtpcredentials".into(), 2);
     assert_eq!(kubernetes(&bed, "shop"), changed);
+    bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }
 
@@ -165,5 +166,6 @@ async fn deletion_policies_do_what_they_say() {
     })
     .await
     .unwrap();
+    bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }

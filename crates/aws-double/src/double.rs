@@ -183,6 +183,11 @@ impl Double {
         self.users().into_iter().find(|user| user.name.eq_ignore_ascii_case(name))
     }
 
+    /// The ids of all keys ever made in any account, deleted ones and those of deleted users too.
+    pub fn key_ids(&self) -> Vec<String> {
+        self.shared.lock().accounts.values().flat_map(Account::key_ids).cloned().collect()
+    }
+
     /// The secret of a key, deleted ones too, for verification.
     pub fn secret_of(&self, key_id: &str) -> Option<String> {
         let world = self.shared.lock();

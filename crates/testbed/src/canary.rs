@@ -9,14 +9,14 @@ use kube::api::{Api, ListParams};
 use crate::{Bed, Error, Object, Operator};
 
 impl Bed {
-    /// Fails if a secret of a key that exists now is found in the operator's log or metrics, in an
-    /// event, in an object, or in a Secret's metadata.
+    /// Fails if a secret of any key ever made is found in the operator's log or metrics, in an
+    /// event, in an object, in a Secret's metadata, or in the double's own journal.
     pub async fn no_secret_leaked(&self, operator: Option<&Operator>, regions: &[&str]) -> Result<(), Error> {
         let canaries = self.canaries(regions);
         if canaries.is_empty() {
-            return Error::wrong("no key exists, so there is nothing to look for");
+            return Error::wrong("no key was ever made, so there is nothing to look for");
         }
-        let mut places = vec![("the log", self.log())];
+        let mut places = vec![("the log", self.log()), ("the journal", json(&self.aws.journal()))];
         if let Some(operator) = operator {
             places.push(("the metrics", operator.metrics().await?));
         }
@@ -29,13 +29,13 @@ impl Bed {
         Ok(())
     }
 
-    fn canaries(&self, regions: &[&str]) -> Vec<String> {
-        let keys = self.aws.users().into_iter().flat_map(|user| user.keys);
-        let secrets = keys.flat_map(|key| {
-            let passwords = regions.iter().filter_map(|region| self.aws.password_of(&key.id, region));
-            passwords.chain(self.aws.secret_of(&key.id)).collect::<Vec<_>>()
-        });
-        secrets.collect()
+    /// The secret access key of every key ever made, and its SMTP password in each of `regions`.
+    pub fn canaries(&self, regions: &[&str]) -> Vec<String> {
+        let secrets = |id: &String| {
+            let passwords = regions.iter().filter_map(|region| self.aws.password_of(id, region));
+            passwords.chain(self.aws.secret_of(id)).collect::<Vec<_>>()
+        };
+        self.aws.key_ids().iter().flat_map(secrets).collect()
     }
 
     /// Everything that the operator writes to the cluster but the data of Secrets.

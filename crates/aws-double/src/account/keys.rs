@@ -175,6 +175,11 @@ impl Account {
         ids.iter().filter_map(|id| self.keys.get(id))
     }
 
+    /// The ids of all keys ever made, deleted ones and those of deleted users too.
+    pub fn key_ids(&self) -> impl Iterator<Item = &String> {
+        self.keys.keys()
+    }
+
     /// A key by id, deleted ones too.
     pub fn key(&self, id: &str) -> Option<&AccessKey> {
         self.keys.get(id)
