@@ -3,6 +3,7 @@
 //! Owns every hard rule of IAM that the project depends on. It knows no wire format, no callers
 //! and no faults; a lagging or stale reading is asked for through [`View`].
 
+mod document;
 mod error;
 mod keys;
 mod membership;
@@ -19,19 +20,20 @@ use k8s_openapi::jiff::Timestamp;
 pub use error::ApiError;
 pub use keys::{AccessKey, KeyListing, KeyState, KeyUse, NewKey};
 pub use page::{Page, Paged};
+pub use policies::QUARANTINE;
 pub use users::NewUser;
 
 use crate::clock;
 use crate::rng::Rng;
 
 /// How the account behaves. All durations are already in the double's own time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// How far `ListUsers` and `ListAccessKeys` lag behind.
+    /// How far lists of users and keys lag behind.
     pub list_delay: Duration,
     /// How long a new user is unknown to every call but `CreateUser`.
     pub user_delay: Duration,
-    /// How long a new key is refused, and a deactivated or deleted one still accepted, at SMTP.
+    /// How long a new key is refused at SMTP.
     pub key_delay: Duration,
     /// The check of the key quota overlooks keys younger than this.
     pub quota_lag: Duration,
@@ -43,6 +45,21 @@ pub struct Settings {
     pub unknown_key_denied: bool,
     /// Policies that may serve as permissions boundary or be attached: ARN to document.
     pub policies: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            list_delay: Duration::ZERO,
+            user_delay: Duration::ZERO,
+            key_delay: Duration::ZERO,
+            quota_lag: Duration::ZERO,
+            last_used_lag: Duration::ZERO,
+            page_cap: None,
+            unknown_key_denied: false,
+            policies: BTreeMap::new(),
+        }
+    }
 }
 
 /// The moment of a reading.
@@ -192,7 +209,7 @@ impl Account {
     }
 
     /// An ARN of IAM in this account: `user/…` or `group/…`.
-    fn arn(&self, kind: &str, path: &str, name: &str) -> String {
+    pub(crate) fn arn(&self, kind: &str, path: &str, name: &str) -> String {
         format!("arn:aws:iam::{}:{kind}{path}{name}", self.id)
     }
 

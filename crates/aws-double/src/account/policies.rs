@@ -1,14 +1,15 @@
 //! Inline policies, attached policies and the permissions boundary.
 
 use k8s_openapi::jiff::Timestamp;
-use serde_json::Value;
 
-use super::{Account, ApiError, Page, Paged, names};
+use super::{Account, ApiError, Page, Paged, document, names};
 
 /// Characters of all inline policies of a user together, white space not counted.
 pub(crate) const INLINE_SIZE: usize = 2048;
 /// Managed policies per user.
 pub(crate) const ATTACHED: usize = 10;
+/// The policy that AWS attaches to a user whose key has leaked.
+pub const QUARANTINE: &str = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3";
 /// ARNs under this prefix are AWS's own policies, which every account can attach.
 const AWS_OWNED: &str = "arn:aws:iam::aws:policy/";
 
@@ -18,19 +19,19 @@ impl Account {
         &mut self,
         user: &str,
         policy: &str,
-        document: &str,
+        text: &str,
         now: Timestamp,
     ) -> Result<(), ApiError> {
         names::name(policy, "policyName")?;
-        names::policy_text(document)?;
+        names::policy_text(text)?;
         let user = self.user_mut(user, now)?;
-        check_document(document)?;
+        document::check(text)?;
         let others = user.inline.iter().filter(|(name, _)| *name != policy).map(|(_, text)| weight(text));
-        if others.sum::<usize>().saturating_add(weight(document)) > INLINE_SIZE {
+        if others.sum::<usize>().saturating_add(weight(text)) > INLINE_SIZE {
             let text = format!("Maximum policy size of {INLINE_SIZE} bytes exceeded for user {}", user.name);
             return Err(ApiError::limit(text));
         }
-        user.inline.insert(policy.to_owned(), document.to_owned());
+        user.inline.insert(policy.to_owned(), text.to_owned());
         Ok(())
     }
 
@@ -124,36 +125,4 @@ fn no_such_policy(name: &str) -> ApiError {
 /// The size that counts against the limit.
 fn weight(document: &str) -> usize {
     document.chars().filter(|c| !c.is_whitespace()).count()
-}
-
-/// IAM's grammar as far as it matters: an object with statements that have an effect, an action
-/// and a resource.
-fn check_document(document: &str) -> Result<(), ApiError> {
-    let syntax = || ApiError::malformed_policy("Syntax errors in policy.");
-    let value: Value = serde_json::from_str(document).map_err(|_| syntax())?;
-    let version = value.get("Version").is_none_or(|v| v == "2012-10-17" || v == "2008-10-17");
-    let statements = match value.get("Statement") {
-        Some(Value::Array(list)) if !list.is_empty() => list.iter().collect(),
-        Some(one @ Value::Object(_)) => vec![one],
-        _ => Vec::new(),
-    };
-    if !version || statements.is_empty() || !statements.into_iter().all(statement) {
-        return Err(syntax());
-    }
-    Ok(())
-}
-
-fn statement(value: &Value) -> bool {
-    let effect = value.get("Effect").is_some_and(|e| e == "Allow" || e == "Deny");
-    let has = |a: &str, b: &str| value.get(a).or_else(|| value.get(b)).is_some_and(texts);
-    let condition = value
-        .get("Condition")
-        .is_none_or(|c| c.as_object().is_some_and(|o| o.values().all(Value::is_object)));
-    effect && condition && has("Action", "NotAction") && has("Resource", "NotResource")
-}
-
-/// A text, or a list of at least one text.
-fn texts(value: &Value) -> bool {
-    value.is_string()
-        || value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_string))
 }

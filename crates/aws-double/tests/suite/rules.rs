@@ -131,6 +131,24 @@ fn inline_policies_are_limited_together() {
     for text in ["{", "[]", "{}", r#"{"Statement":[]}"#, r#"{"Statement":{"Effect":"Allow","Action":"x"}}"#] {
         assert_eq!(put("a", text), "MalformedPolicyDocument 400", "{text}");
     }
+    for (action, resource, expected) in [
+        ("SendRawEmail", "*", "MalformedPolicyDocument 400"),
+        (":SendRawEmail", "*", "MalformedPolicyDocument 400"),
+        ("ses:", "*", "MalformedPolicyDocument 400"),
+        ("ses:SendRawEmail", "user/x", "MalformedPolicyDocument 400"),
+        ("ses:SendRawEmail", "arn:", "MalformedPolicyDocument 400"),
+        ("ses:SendRawEmail", "", "MalformedPolicyDocument 400"),
+        ("*", "arn:aws:ses", "ok"),
+        ("ses:*", "arn:aws:ses:*:*:identity/*", "ok"),
+    ] {
+        let one =
+            format!(r#"{{"Statement":{{"Effect":"Allow","Action":"{action}","Resource":"{resource}"}}}}"#);
+        assert_eq!(put("a", &one), expected, "{one}");
+        let listed = format!(
+            r#"{{"Statement":[{{"Effect":"Deny","NotAction":["ses:x","{action}"],"NotResource":["*","{resource}"]}}]}}"#
+        );
+        assert_eq!(put("a", &listed), expected, "{listed}");
+    }
     assert_eq!(put("a", "\u{100}"), "ValidationError 400");
 }
 
