@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::account::{Account, ApiError};
+use crate::by_hand::ByHand;
 use crate::config::{Bucket, Config};
 use crate::fault::Fault;
 use crate::http;
@@ -207,6 +208,16 @@ impl Double {
     /// Tries to log in at SMTP.
     pub fn logins(&self) -> Vec<Login> {
         self.shared.lock().logins.clone()
+    }
+
+    /// Somebody who changes users of the first caller's account behind the operator's back.
+    pub fn by_hand(&self) -> ByHand<'_> {
+        self.by_hand_in(&self.default_account)
+    }
+
+    /// As [`Double::by_hand`], in any account.
+    pub fn by_hand_in<'a>(&'a self, account: &'a str) -> ByHand<'a> {
+        ByHand::new(&self.shared, account)
     }
 
     /// Changes the first caller's account behind the operator's back. The closure runs under the

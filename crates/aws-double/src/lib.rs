@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
+mod by_hand;
 mod clock;
 mod config;
 mod double;
@@ -24,6 +25,7 @@ mod throttle;
 mod tls;
 mod world;
 
+pub use by_hand::ByHand;
 pub use config::{ACCOUNT, Bucket, CALLER_KEY_ID, CALLER_SECRET, Caller, Config, Ses};
 pub use double::{Double, SmtpPorts, StartError};
 pub use fault::{Fault, FaultKind, When};

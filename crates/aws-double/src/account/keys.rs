@@ -213,7 +213,7 @@ impl Account {
         key.ok_or_else(|| ApiError::no_such_key(id))
     }
 
-    fn change_key(&mut self, id: &str, state: KeyState, now: Timestamp) {
+    pub(super) fn change_key(&mut self, id: &str, state: KeyState, now: Timestamp) {
         let sequence = self.next_sequence();
         if let Some(key) = self.keys.get_mut(id) {
             key.changes.push(Change { sequence, at: now, state });

@@ -3,6 +3,7 @@
 //! Owns every hard rule of IAM that the project depends on. It knows no wire format, no callers
 //! and no faults; a lagging or stale reading is asked for through [`View`].
 
+mod changes;
 mod document;
 mod error;
 mod keys;

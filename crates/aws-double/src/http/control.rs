@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Message, Reply, run_unsigned};
+use crate::by_hand::ByHand;
 use crate::config::{ACCOUNT, Bucket};
 use crate::fault::Fault;
 use crate::iam::Params;
@@ -31,6 +32,13 @@ struct SetBucket {
 struct Edit {
     account: Option<String>,
     params: std::collections::BTreeMap<String, String>,
+}
+
+/// `POST /_double/quarantine`: what AWS does to a user whose key has leaked.
+#[derive(Deserialize)]
+struct Quarantine {
+    account: Option<String>,
+    user: String,
 }
 
 /// Answers a request under `/_double/`.
@@ -59,6 +67,9 @@ fn route(shared: &Shared, message: &Message) -> Result<Option<Value>, String> {
         }
         ("POST", "buckets") => parse(message).map(|b: SetBucket| set_bucket(shared, &b)).map(done).map(Some),
         ("POST", "edits") => parse(message).and_then(|edit: Edit| carry_out(shared, edit)).map(Some),
+        ("POST", "quarantine") => {
+            parse(message).and_then(|q: Quarantine| quarantine(shared, &q)).map(done).map(Some)
+        }
         ("POST", "reset") => Ok(Some(reset(shared))),
         _ => Ok(None),
     }
@@ -98,6 +109,11 @@ fn carry_out(shared: &Shared, edit: Edit) -> Result<Value, String> {
     let account = edit.account.unwrap_or_else(|| ACCOUNT.to_owned());
     let result = run_unsigned(shared, &account, Params::from_pairs(edit.params));
     result.map(|xml| json!({"result": xml})).map_err(|error| error.to_string())
+}
+
+fn quarantine(shared: &Shared, quarantine: &Quarantine) -> Result<(), String> {
+    let account = quarantine.account.as_deref().unwrap_or(ACCOUNT);
+    ByHand::new(shared, account).quarantine(&quarantine.user).map_err(|error| error.to_string())
 }
 
 /// Forgets journal, mail, logins and faults. Users and keys stay.

@@ -44,6 +44,7 @@ pub(crate) fn call(account: &mut Account, action: &str, p: &Params, view: View) 
     match action {
         "CreateUser" => users::create(account, p, view),
         "GetUser" => users::get(account, p, view),
+        "UpdateUser" => users::update(account, p, view),
         "DeleteUser" => users::delete(account, p, view),
         "ListUsers" => users::list(account, p, view),
         "TagUser" => users::tag(account, p, view),

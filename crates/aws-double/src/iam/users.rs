@@ -5,7 +5,7 @@ use crate::account::{Account, NewUser, Tag, User, View};
 use crate::clock::iso;
 
 /// A user as lists show it: without tags and boundary.
-fn summary_of(user: &User) -> Xml {
+pub(super) fn summary_of(user: &User) -> Xml {
     Xml::new()
         .text("Path", &user.path)
         .text("UserName", &user.name)
@@ -20,7 +20,11 @@ fn tag_xml(tag: &Tag) -> Xml {
 
 /// A user as `CreateUser` and `GetUser` show it.
 fn whole(user: &User) -> Xml {
-    let mut xml = summary_of(user);
+    with_marks(summary_of(user), user)
+}
+
+/// Boundary and tags, behind what is there already.
+pub(super) fn with_marks(mut xml: Xml, user: &User) -> Xml {
     if let Some(arn) = &user.boundary {
         let kind = Xml::new().text("PermissionsBoundaryType", "Policy").text("PermissionsBoundaryArn", arn);
         xml = xml.element("PermissionsBoundary", &kind);
@@ -46,6 +50,11 @@ pub(super) fn get(account: &Account, p: &Params, view: View) -> Answer {
 
 pub(super) fn delete(account: &mut Account, p: &Params, view: View) -> Answer {
     account.delete_user(p.need("UserName")?, view.now)?;
+    Ok(Done::nothing())
+}
+
+pub(super) fn update(account: &mut Account, p: &Params, view: View) -> Answer {
+    account.update_user(p.need("UserName")?, p.get("NewUserName"), p.get("NewPath"), view.now)?;
     Ok(Done::nothing())
 }
 

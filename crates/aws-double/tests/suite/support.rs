@@ -10,6 +10,11 @@ pub const SEND_ONLY: &str =
 pub const FROM_EXAMPLE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ses:SendRawEmail",
     "Resource":"*","Condition":{"StringLike":{"ses:FromAddress":"*@example.com"}}}]}"#;
 
+/// A clock that stands still.
+pub fn fixed() -> Config {
+    Config { fixed_now: Some("2026-11-01T00:00:00Z".parse().unwrap()), ..Config::default() }
+}
+
 pub async fn start(config: Config) -> Double {
     Double::start(config.policy(BOUNDARY, SEND_ONLY)).await.unwrap()
 }
