@@ -119,6 +119,8 @@ fn scaled(settings: &Settings, clock: &Clock) -> Settings {
         key_delay: clock.scaled(settings.key_delay),
         quota_lag: clock.scaled(settings.quota_lag),
         last_used_lag: clock.scaled(settings.last_used_lag),
+        report_delay: clock.scaled(settings.report_delay),
+        report_interval: clock.scaled(settings.report_interval),
         ..settings.clone()
     }
 }

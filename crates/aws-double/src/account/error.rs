@@ -71,6 +71,18 @@ impl ApiError {
         Self::new(400, "MalformedPolicyDocument", message)
     }
 
+    pub(crate) fn report_missing() -> Self {
+        Self::new(410, "ReportNotPresent", "No report exists. Use GenerateCredentialReport to make one.")
+    }
+
+    pub(crate) fn report_in_progress() -> Self {
+        Self::new(404, "ReportInProgress", "The credential report is still being generated.")
+    }
+
+    pub(crate) fn report_expired() -> Self {
+        Self::new(410, "ReportExpired", "The most recent report has expired. Use GenerateCredentialReport.")
+    }
+
     pub(crate) fn access_denied(caller: &str, action: &str, resource: &str) -> Self {
         let message = format!(
             "User: {caller} is not authorized to perform: {action} on resource: {resource} \

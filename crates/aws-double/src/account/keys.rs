@@ -258,8 +258,13 @@ impl Account {
             let denied = ApiError::new(403, "AccessDenied", text);
             return Err(if self.settings.unknown_key_denied { denied } else { ApiError::no_such_key(id) });
         };
+        Ok((key.user.clone(), self.shown_use(key, now).cloned()))
+    }
+
+    /// The last use of a key that shows already.
+    pub(super) fn shown_use<'a>(&self, key: &'a AccessKey, now: Timestamp) -> Option<&'a KeyUse> {
         let cutoff = clock::before(now, self.settings.last_used_lag);
-        Ok((key.user.clone(), key.uses.iter().rev().find(|used| used.at <= cutoff).cloned()))
+        key.uses.iter().rev().find(|used| used.at <= cutoff)
     }
 
     /// Notes a use of a key.

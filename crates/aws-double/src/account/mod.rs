@@ -11,6 +11,7 @@ mod membership;
 mod names;
 mod page;
 mod policies;
+mod report;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -22,6 +23,7 @@ pub use error::ApiError;
 pub use keys::{AccessKey, KeyListing, KeyState, KeyUse, NewKey};
 pub use page::{Page, Paged};
 pub use policies::QUARANTINE;
+pub use report::{Report, ReportState};
 pub use users::NewUser;
 
 use crate::clock;
@@ -40,6 +42,10 @@ pub struct Settings {
     pub quota_lag: Duration,
     /// How long a use takes to show in `GetAccessKeyLastUsed`.
     pub last_used_lag: Duration,
+    /// How long a credential report takes to make.
+    pub report_delay: Duration,
+    /// How old a credential report may be; until then no new one is made. 4 hours at AWS.
+    pub report_interval: Duration,
     /// Pages are never longer than this, whatever the caller asks for.
     pub page_cap: Option<usize>,
     /// `GetAccessKeyLastUsed` answers `AccessDenied` for an unknown key instead of `NoSuchEntity`.
@@ -56,6 +62,8 @@ impl Default for Settings {
             key_delay: Duration::ZERO,
             quota_lag: Duration::ZERO,
             last_used_lag: Duration::ZERO,
+            report_delay: Duration::ZERO,
+            report_interval: Duration::from_hours(4),
             page_cap: None,
             unknown_key_denied: false,
             policies: BTreeMap::new(),
@@ -153,6 +161,7 @@ pub struct Account {
     last_change: LastChange,
     groups: BTreeMap<String, Group>,
     keys: HashMap<String, AccessKey>,
+    report: Option<Report>,
 }
 
 impl Account {
@@ -168,6 +177,7 @@ impl Account {
             last_change: LastChange::None,
             groups: BTreeMap::new(),
             keys: HashMap::new(),
+            report: None,
         }
     }
 

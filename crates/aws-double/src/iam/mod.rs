@@ -2,6 +2,7 @@
 //!
 //! Owns the mapping between the wire's names and the account's calls. Rules live in `account`.
 
+mod account_wide;
 mod keys;
 mod membership;
 mod params;
@@ -58,6 +59,7 @@ pub(crate) fn call(account: &mut Account, action: &str, p: &Params, view: View) 
         "GetAccessKeyLastUsed" => keys::last_used(account, p, view),
         _ => policies::call(account, action, p, view)
             .or_else(|| membership::call(account, action, p, view))
+            .or_else(|| account_wide::call(account, action, p, view))
             .unwrap_or_else(|| Err(invalid_action(action))),
     }
 }

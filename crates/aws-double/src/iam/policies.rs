@@ -38,8 +38,12 @@ fn put(account: &mut Account, p: &Params, view: View) -> Answer {
 fn get(account: &Account, p: &Params, view: View) -> Answer {
     let (user, name) = (p.need("UserName")?, p.need("PolicyName")?);
     let document = account.get_user_policy(user, name, view.now)?;
-    let encoded = utf8_percent_encode(document, RESERVED);
-    Ok(Done::with(Xml::new().text("UserName", user).text("PolicyName", name).text("PolicyDocument", encoded)))
+    Ok(Done::with(policy_xml(Xml::new().text("UserName", user), name, document)))
+}
+
+/// A policy's name and its encoded text, behind what is there already.
+pub(super) fn policy_xml(xml: Xml, name: &str, document: &str) -> Xml {
+    xml.text("PolicyName", name).text("PolicyDocument", utf8_percent_encode(document, RESERVED))
 }
 
 fn delete(account: &mut Account, p: &Params, view: View) -> Answer {
@@ -64,11 +68,13 @@ fn detach(account: &mut Account, p: &Params, view: View) -> Answer {
 
 fn list_attached(account: &Account, p: &Params, view: View) -> Answer {
     let page = account.list_attached_user_policies(p.need("UserName")?, &p.page()?, view.now)?;
-    let row = |arn: &String| {
-        let name = arn.rsplit('/').next().unwrap_or(arn);
-        Xml::new().text("PolicyName", name).text("PolicyArn", arn)
-    };
-    Ok(Done::with(Xml::new().page("AttachedPolicies", &page, row)))
+    Ok(Done::with(Xml::new().page("AttachedPolicies", &page, |arn| attached_xml(arn))))
+}
+
+/// A managed policy on a user.
+pub(super) fn attached_xml(arn: &str) -> Xml {
+    let name = arn.rsplit('/').next().unwrap_or(arn);
+    Xml::new().text("PolicyName", name).text("PolicyArn", arn)
 }
 
 fn put_boundary(account: &mut Account, p: &Params, view: View) -> Answer {

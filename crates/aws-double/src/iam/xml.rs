@@ -38,8 +38,13 @@ impl Xml {
     }
 
     /// A list of `member` elements.
-    pub(crate) fn members<T>(self, name: &str, items: &[T], member: impl Fn(&T) -> Xml) -> Self {
-        let inside = items.iter().fold(Xml::new(), |xml, item| xml.element("member", &member(item)));
+    pub(crate) fn members<I: IntoIterator>(
+        self,
+        name: &str,
+        items: I,
+        member: impl Fn(I::Item) -> Xml,
+    ) -> Self {
+        let inside = items.into_iter().fold(Xml::new(), |xml, item| xml.element("member", &member(item)));
         self.element(name, &inside)
     }
 
