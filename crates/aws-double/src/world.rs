@@ -115,8 +115,10 @@ fn caller_identity(caller: &Caller) -> Identity {
 fn scaled(settings: &Settings, clock: &Clock) -> Settings {
     Settings {
         list_delay: clock.scaled(settings.list_delay),
+        key_list_delay: settings.key_list_delay.map(|delay| clock.scaled(delay)),
         user_delay: clock.scaled(settings.user_delay),
         key_delay: clock.scaled(settings.key_delay),
+        key_linger: settings.key_linger.map(|delay| clock.scaled(delay)),
         quota_lag: clock.scaled(settings.quota_lag),
         last_used_lag: clock.scaled(settings.last_used_lag),
         report_delay: clock.scaled(settings.report_delay),

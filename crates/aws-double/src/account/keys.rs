@@ -5,7 +5,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Account, ApiError, Page, Paged, View, names};
+use super::{Account, ApiError, Page, Paged, Settings, View, names};
 use crate::clock;
 
 /// Access keys per user, Inactive ones included.
@@ -193,7 +193,8 @@ impl Account {
         view: View,
     ) -> Result<Paged<KeyListing>, ApiError> {
         let name = &self.user(user, view.now)?.name;
-        let cutoff = clock::before(view.now, self.settings.list_delay);
+        let lag = self.settings.key_list_delay.unwrap_or(self.settings.list_delay);
+        let cutoff = clock::before(view.now, lag);
         let last =
             self.keys_of(name).filter_map(|key| key.changes.last()).map(|change| change.sequence).max();
         let missed = last.filter(|_| view.stale);
@@ -276,9 +277,13 @@ impl Account {
         key.uses.push(KeyUse { at: now, region: region.to_owned(), service: service.to_owned() });
     }
 
-    /// The key if the SMTP service takes it now: Active as of the propagation delay.
+    /// The key if the SMTP service takes it now. Activation and deactivation spread at speeds of their own.
     pub fn login_key(&self, id: &str, now: Timestamp) -> Option<&AccessKey> {
-        let cutoff = clock::before(now, self.settings.key_delay);
-        self.keys.get(id).filter(|key| key.state_at(cutoff, None) == Some(KeyState::Active))
+        let Settings { key_delay, key_linger, .. } = self.settings;
+        let key = self.keys.get(id)?;
+        let active = key.state() == KeyState::Active;
+        let lag = key_linger.filter(|_| !active).unwrap_or(key_delay);
+        let then = key.state_at(clock::before(now, lag), None);
+        (then == Some(KeyState::Active)).then_some(key)
     }
 }

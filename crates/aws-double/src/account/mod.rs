@@ -34,10 +34,14 @@ use crate::rng::Rng;
 pub struct Settings {
     /// How far lists of users and keys lag behind.
     pub list_delay: Duration,
+    /// How far `ListAccessKeys` lags behind; as `list_delay` when absent.
+    pub key_list_delay: Option<Duration>,
     /// How long a new user is unknown to every call but `CreateUser`.
     pub user_delay: Duration,
     /// How long a new key is refused at SMTP.
     pub key_delay: Duration,
+    /// How long a deactivated or deleted key is still accepted at SMTP; as `key_delay` when absent.
+    pub key_linger: Option<Duration>,
     /// The check of the key quota overlooks keys younger than this.
     pub quota_lag: Duration,
     /// How long a use takes to show in `GetAccessKeyLastUsed`.
@@ -58,8 +62,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             list_delay: Duration::ZERO,
+            key_list_delay: None,
             user_delay: Duration::ZERO,
             key_delay: Duration::ZERO,
+            key_linger: None,
             quota_lag: Duration::ZERO,
             last_used_lag: Duration::ZERO,
             report_delay: Duration::ZERO,

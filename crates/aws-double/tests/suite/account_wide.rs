@@ -135,7 +135,7 @@ async fn a_report_tells_of_both_keys() {
     let hand = double.by_hand();
     let first = hand.make_key("u").unwrap();
     hand.add_login_profile("u").unwrap();
-    double.advance(Duration::from_secs(60));
+    double.advance(Duration::from_mins(1));
     let second = hand.make_key("u").unwrap();
     hand.set_key("u", &first.id, KeyState::Inactive).unwrap();
     double.edit(|account, now| account.record_use(&second.id, "eu-west-1", "ses-smtp", now));

@@ -1,6 +1,7 @@
 //! What people do to users behind the operator's back.
 
 use aws_double::account::KeyState;
+use aws_sdk_iam::types::Tag;
 
 use crate::support::{BOUNDARY, FROM_EXAMPLE, client, code, fixed, is, mailer, start};
 
@@ -19,12 +20,12 @@ async fn a_user_is_moved_renamed_and_stripped() {
     assert_eq!(code(iam.get_user().user_name("u").send().await), is("NoSuchEntity", 404));
     let user = iam.get_user().user_name("v").send().await.unwrap().user.unwrap();
     assert_eq!((user.arn(), user.user_id()), ("arn:aws:iam::123456789012:user/people/V", before.id.as_str()));
-    assert_eq!(user.tags().iter().map(|tag| tag.key()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(user.tags().iter().map(Tag::key).collect::<Vec<_>>(), ["b"]);
     assert!(user.permissions_boundary().is_none() && double.user("v").unwrap().policies.is_empty());
     let keys = iam.list_access_keys().user_name("v").send().await.unwrap().access_key_metadata;
     assert_eq!(keys[0].access_key_id(), Some(id.as_str()));
-    let used = iam.get_access_key_last_used().access_key_id(&id).send().await.unwrap();
-    assert_eq!(used.user_name(), Some("V"));
+    let last = iam.get_access_key_last_used().access_key_id(&id).send().await.unwrap();
+    assert_eq!(last.user_name(), Some("V"));
     hand.set_boundary("v", Some(BOUNDARY)).unwrap();
     assert_eq!(double.user("v").unwrap().boundary.as_deref(), Some(BOUNDARY));
 

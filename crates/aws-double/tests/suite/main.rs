@@ -10,3 +10,4 @@ mod lifecycle;
 mod rules;
 mod smtp;
 mod support;
+mod timing;

@@ -15,12 +15,12 @@ use crate::support::{FROM_EXAMPLE, mailer, start};
 const REGION: &str = "eu-west-1";
 
 #[derive(Clone, Copy)]
-enum Form {
+pub enum Form {
     StartTls,
     Implicit,
 }
 
-struct Attempt {
+pub struct Attempt {
     port: u16,
     tls: Tls,
     credentials: (String, String),
@@ -29,7 +29,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(double: &Double, region: &str, form: Form, id: &str, password: &str) -> Self {
+    pub fn new(double: &Double, region: &str, form: Form, id: &str, password: &str) -> Self {
         let root = Certificate::from_pem(double.ca_pem().as_bytes()).unwrap();
         let parameters =
             TlsParameters::builder("localhost".to_owned()).add_root_certificate(root).build().unwrap();
@@ -57,7 +57,7 @@ impl Attempt {
     }
 
     /// Sends a mail; the reply's code and text, if there was one.
-    async fn send(self) -> Result<String, String> {
+    pub async fn send(self) -> Result<String, String> {
         tokio::task::spawn_blocking(move || {
             let to: Mailbox = "b@example.net".parse().unwrap();
             let mail = Message::builder().from(self.from.parse().unwrap()).to(to).subject("x");
