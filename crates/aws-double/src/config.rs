@@ -27,6 +27,8 @@ pub struct Caller {
     pub account: String,
     /// ARN of the principal, as `GetCallerIdentity` and denials tell it.
     pub arn: String,
+    /// Policy that every IAM call of the caller is held against. Absent: all is allowed.
+    pub policy: Option<String>,
 }
 
 impl Default for Caller {
@@ -43,7 +45,14 @@ impl Caller {
             secret: secret.to_owned(),
             account: account.to_owned(),
             arn: format!("arn:aws:sts::{account}:assumed-role/ses-smtp-operator/double"),
+            policy: None,
         }
+    }
+
+    /// The caller with a policy.
+    #[must_use]
+    pub fn with_policy(self, document: &str) -> Self {
+        Self { policy: Some(document.to_owned()), ..self }
     }
 }
 

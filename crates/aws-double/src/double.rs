@@ -127,6 +127,11 @@ impl Double {
         self.shared.lock().buckets.set(action, bucket);
     }
 
+    /// Sets or lifts the policy that the IAM calls of a caller are held against.
+    pub fn set_policy(&self, access_key_id: &str, document: Option<&str>) {
+        self.shared.lock().set_policy(access_key_id, document);
+    }
+
     /// The double's time.
     pub fn now(&self) -> Timestamp {
         self.shared.now()

@@ -86,6 +86,17 @@ impl World {
         Some((identity, key.secret().to_owned()))
     }
 
+    /// The policy that a caller's IAM calls are held against, if any.
+    pub(crate) fn policy_of(&self, key_id: &str) -> Option<&str> {
+        self.callers.get(key_id)?.policy.as_deref()
+    }
+
+    pub(crate) fn set_policy(&mut self, key_id: &str, document: Option<&str>) {
+        if let Some(caller) = self.callers.get_mut(key_id) {
+            caller.policy = document.map(str::to_owned);
+        }
+    }
+
     /// The user that owns a key, in whichever account.
     pub(crate) fn owner(&self, key_id: &str) -> Option<String> {
         self.accounts.values().find_map(|account| account.key(key_id)).map(|key| key.user.clone())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Answer, Message, Reply};
 use crate::account::{ApiError, View};
+use crate::authorize::Request;
 use crate::fault::{FaultKind, When};
 use crate::iam::{self, Done, Params};
 use crate::journal::{OUT_OF_BAND, Record};
@@ -195,8 +196,17 @@ fn carry_out(world: &mut World, call: &Call, view: View) -> Result<Done, ApiErro
     if who.minted {
         return Err(denial(world, call));
     }
+    if let (Some(document), Some(request)) = (world.policy_of(&who.key_id), request(world, call)) {
+        request.authorize(document, &who.arn)?;
+    }
     let account = world.accounts.get_mut(&who.account).ok_or_else(internal)?;
     iam::call(account, &call.action, &call.params, view)
+}
+
+/// The call as a policy sees it.
+fn request<'a>(world: &'a World, call: &'a Call) -> Option<Request<'a>> {
+    let account = world.accounts.get(&call.who.as_ref()?.account)?;
+    Some(Request { account, action: &call.action, params: &call.params, user: call.user.as_deref() })
 }
 
 /// The answer to a call that was carried out.
@@ -239,11 +249,7 @@ fn injected(status: u16, code: &str) -> ApiError {
 /// `AccessDenied` as IAM words it.
 fn denial(world: &World, call: &Call) -> ApiError {
     let Some(who) = &call.who else { return injected(403, "AccessDenied") };
-    let account = world.accounts.get(&who.account);
-    let resource = match (&call.user, account) {
-        (Some(user), Some(account)) => account.user_arn(user, call.params.get("Path")),
-        _ => "*".to_owned(),
-    };
+    let resource = request(world, call).map_or_else(|| "*".to_owned(), |request| request.resource());
     ApiError::access_denied(&who.arn, &format!("{}:{}", call.service(), call.action), &resource)
 }
 

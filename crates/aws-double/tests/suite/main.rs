@@ -7,6 +7,7 @@ mod by_hand;
 mod control;
 mod faults;
 mod lifecycle;
+mod rights;
 mod rules;
 mod smtp;
 mod support;
