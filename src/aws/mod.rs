@@ -19,10 +19,12 @@ mod client;
 mod details;
 mod errors;
 mod limiter;
+mod login;
 mod pace;
 mod reply;
 mod report;
 mod session;
+mod smtp;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ pub use action::Action;
 pub use caller::identify;
 pub use client::Client;
 pub use limiter::Limited;
+pub use login::{LoginProbe, ProbeError, SmtpProbe};
 pub use pace::Limits;
 pub use reply::CallRecorder;
 pub use session::{SENSITIVE_BODIES, Session, reveals_bodies};
