@@ -28,8 +28,8 @@ const MAX_KEYS: usize = 100;
 const MAX_PAGES: usize = 20;
 /// Users that a page of the account's details is asked to hold: IAM's maximum.
 const USERS_PER_PAGE: i32 = 1000;
-/// Whom a call is about that is about no user.
-const NOBODY: &str = "";
+/// What a call is about that is about no user, as policies write it.
+const ACCOUNT: &str = "*";
 
 /// IAM by the AWS SDK.
 pub struct Client {
@@ -180,7 +180,7 @@ impl Iam for Client {
 
     fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
         Box::pin(async move {
-            let call = Call::new(Action::GetAccountAuthorizationDetails, NOBODY);
+            let call = Call::new(Action::GetAccountAuthorizationDetails, ACCOUNT);
             let request = self.iam.get_account_authorization_details().filter(EntityType::User);
             let request = request.max_items(USERS_PER_PAGE).set_marker(marker.map(str::to_owned));
             let sent = request.customize().interceptor(call.tap.clone()).send().await;
@@ -190,7 +190,7 @@ impl Iam for Client {
 
     fn generate_credential_report(&self) -> Reply<'_, ReportState> {
         Box::pin(async move {
-            let call = Call::new(Action::GenerateCredentialReport, NOBODY);
+            let call = Call::new(Action::GenerateCredentialReport, ACCOUNT);
             let request = self.iam.generate_credential_report().customize();
             let sent = request.interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| read_state(&output.state?))
@@ -199,7 +199,7 @@ impl Iam for Client {
 
     fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
         Box::pin(async move {
-            let call = Call::new(Action::GetCredentialReport, NOBODY);
+            let call = Call::new(Action::GetCredentialReport, ACCOUNT);
             let request = self.iam.get_credential_report().customize();
             let sent = request.interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| report::read(&output))

@@ -165,7 +165,7 @@ async fn a_report_that_is_not_there_is_told_apart() {
         error(403, "AccessDenied", ""),
     ])
     .await;
-    let denied = Failure::Denied { action: "iam:GetCredentialReport", resource: String::new() };
+    let denied = Failure::Denied { action: "iam:GetCredentialReport", resource: "*".to_owned() };
     for expected in [Failure::Absent, Failure::Absent, Failure::Busy, denied] {
         assert_eq!(bench.client.get_credential_report().await, Err(expected));
     }
