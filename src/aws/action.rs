@@ -27,11 +27,19 @@ pub enum Action {
     DeleteUserPolicy,
     /// `iam:DeleteUser`
     DeleteUser,
+    /// `iam:DetachUserPolicy`
+    DetachUserPolicy,
+    /// `iam:GetAccountAuthorizationDetails`
+    GetAccountAuthorizationDetails,
+    /// `iam:GenerateCredentialReport`
+    GenerateCredentialReport,
+    /// `iam:GetCredentialReport`
+    GetCredentialReport,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::CreateUser,
         Self::GetUser,
         Self::PutUserPolicy,
@@ -44,6 +52,10 @@ impl Action {
         Self::DeleteAccessKey,
         Self::DeleteUserPolicy,
         Self::DeleteUser,
+        Self::DetachUserPolicy,
+        Self::GetAccountAuthorizationDetails,
+        Self::GenerateCredentialReport,
+        Self::GetCredentialReport,
     ];
 
     /// The right as a policy names it, such as `iam:CreateUser`.
@@ -61,6 +73,10 @@ impl Action {
             Self::DeleteAccessKey => "iam:DeleteAccessKey",
             Self::DeleteUserPolicy => "iam:DeleteUserPolicy",
             Self::DeleteUser => "iam:DeleteUser",
+            Self::DetachUserPolicy => "iam:DetachUserPolicy",
+            Self::GetAccountAuthorizationDetails => "iam:GetAccountAuthorizationDetails",
+            Self::GenerateCredentialReport => "iam:GenerateCredentialReport",
+            Self::GetCredentialReport => "iam:GetCredentialReport",
         }
     }
 
@@ -69,8 +85,16 @@ impl Action {
         self.right().trim_start_matches("iam:")
     }
 
-    /// False for the calls that change nothing.
+    /// False for the calls that change nothing. A credential report is made of what there is.
     pub fn mutates(self) -> bool {
-        !matches!(self, Self::GetUser | Self::ListAccessKeys | Self::GetAccessKeyLastUsed)
+        !matches!(
+            self,
+            Self::GetUser
+                | Self::ListAccessKeys
+                | Self::GetAccessKeyLastUsed
+                | Self::GetAccountAuthorizationDetails
+                | Self::GenerateCredentialReport
+                | Self::GetCredentialReport
+        )
     }
 }

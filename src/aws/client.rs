@@ -11,20 +11,25 @@ use aws_sdk_iam::config::retry::RetryConfig;
 use aws_sdk_iam::operation::create_access_key::CreateAccessKeyOutput;
 use aws_sdk_iam::operation::get_user::GetUserOutput;
 use aws_sdk_iam::operation::list_access_keys::ListAccessKeysOutput;
-use aws_sdk_iam::types::{AccessKeyMetadata, StatusType, Tag};
+use aws_sdk_iam::types::{AccessKeyMetadata, EntityType, ReportStateType, StatusType, Tag};
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, KeyStatus, ListedKey, UserFacts, UserSpec};
+use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 use zeroize::Zeroize as _;
 
 use super::reply::{Call, HeaderTap, timestamp};
-use super::{Action, Activity, CallRecorder, Iam, MintedKey, Reply, Session, errors};
+use super::{Action, Activity, CallRecorder, Iam, MintedKey, Reply, Session, details, errors, report};
 
 /// Keys that a list may hold. A user holds two, and a race at IAM has been seen to make eight.
 const MAX_KEYS: usize = 100;
 /// Pages that a list may have; IAM's pages may come back short with more to follow.
 const MAX_PAGES: usize = 20;
+/// Users that a page of the account's details is asked to hold: IAM's maximum.
+const USERS_PER_PAGE: i32 = 1000;
+/// What a call is about that is about no user, as policies write it.
+const ACCOUNT: &str = "*";
 
 /// IAM by the AWS SDK.
 pub struct Client {
@@ -165,6 +170,41 @@ impl Iam for Client {
             send!(self, Call::new(Action::DeleteUser, user), request)
         })
     }
+
+    fn detach_user_policy<'a>(&'a self, user: &'a str, policy_arn: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            let request = self.iam.detach_user_policy().user_name(user).policy_arn(policy_arn);
+            send!(self, Call::new(Action::DetachUserPolicy, user), request)
+        })
+    }
+
+    fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
+        Box::pin(async move {
+            let call = Call::new(Action::GetAccountAuthorizationDetails, ACCOUNT);
+            let request = self.iam.get_account_authorization_details().filter(EntityType::User);
+            let request = request.max_items(USERS_PER_PAGE).set_marker(marker.map(str::to_owned));
+            let sent = request.customize().interceptor(call.tap.clone()).send().await;
+            call.end(&*self.recorder, sent, |output, _| details::read(output, marker))
+        })
+    }
+
+    fn generate_credential_report(&self) -> Reply<'_, ReportState> {
+        Box::pin(async move {
+            let call = Call::new(Action::GenerateCredentialReport, ACCOUNT);
+            let request = self.iam.generate_credential_report().customize();
+            let sent = request.interceptor(call.tap.clone()).send().await;
+            call.end(&*self.recorder, sent, |output, _| read_state(&output.state?))
+        })
+    }
+
+    fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
+        Box::pin(async move {
+            let call = Call::new(Action::GetCredentialReport, ACCOUNT);
+            let request = self.iam.get_credential_report().customize();
+            let sent = request.interceptor(call.tap.clone()).send().await;
+            call.end(&*self.recorder, sent, |output, _| report::read(&output))
+        })
+    }
 }
 
 /// Tags in the SDK's form.
@@ -179,6 +219,14 @@ fn read_user(output: GetUserOutput) -> Option<UserFacts> {
     let tags = user.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
     let boundary = user.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
     Some(UserFacts { user_id: user.user_id, arn: user.arn, path: user.path, tags, boundary })
+}
+
+fn read_state(state: &ReportStateType) -> Option<ReportState> {
+    match state {
+        ReportStateType::Complete => Some(ReportState::Complete),
+        ReportStateType::Started | ReportStateType::Inprogress => Some(ReportState::InProgress),
+        _ => None,
+    }
 }
 
 /// A page of a list of keys.

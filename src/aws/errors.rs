@@ -47,10 +47,12 @@ fn answered(action: Action, resource: &str, status: u16, code: Option<&str>, mes
         None => Failure::Unclear,
         Some(_) if !(400..500).contains(&status) => Failure::Unclear,
         Some("EntityAlreadyExists") => Failure::Exists,
-        Some("NoSuchEntity") => Failure::Absent,
+        Some("NoSuchEntity" | "ReportNotPresent" | "ReportExpired") => Failure::Absent,
         Some("LimitExceeded") => Failure::Limit,
         Some("DeleteConflict") => Failure::Conflict(blocker(message)),
-        Some("ConcurrentModification" | "EntityTemporarilyUnmodifiable") => Failure::Busy,
+        Some("ConcurrentModification" | "EntityTemporarilyUnmodifiable" | "ReportInProgress") => {
+            Failure::Busy
+        }
         Some("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation") => {
             Failure::Denied { action: denied_right(action, message), resource: resource.to_owned() }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, UserFacts, UserSpec};
+use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use tokio::time::{Instant, sleep};
 
@@ -133,6 +134,22 @@ impl<I: Iam> Iam for Limited<I> {
     fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()> {
         Box::pin(self.call(move |iam| iam.delete_user(user)))
     }
+
+    fn detach_user_policy<'a>(&'a self, user: &'a str, policy_arn: &'a str) -> Reply<'a, ()> {
+        Box::pin(self.call(move |iam| iam.detach_user_policy(user, policy_arn)))
+    }
+
+    fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
+        Box::pin(self.call(move |iam| iam.get_account_authorization_details(marker)))
+    }
+
+    fn generate_credential_report(&self) -> Reply<'_, ReportState> {
+        Box::pin(self.call(|iam| iam.generate_credential_report()))
+    }
+
+    fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
+        Box::pin(self.call(|iam| iam.get_credential_report()))
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +224,18 @@ mod tests {
             unimplemented!()
         }
         fn delete_user_policy<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn detach_user_policy<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, ()> {
+            unimplemented!()
+        }
+        fn get_account_authorization_details<'a>(&'a self, _: Option<&'a str>) -> Reply<'a, UserPage> {
+            unimplemented!()
+        }
+        fn generate_credential_report(&self) -> Reply<'_, ReportState> {
+            unimplemented!()
+        }
+        fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
             unimplemented!()
         }
         fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()> {

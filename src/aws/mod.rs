@@ -9,17 +9,22 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, UserFacts, UserSpec};
+use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 
 mod action;
 mod caller;
 mod client;
+mod details;
 mod errors;
 mod limiter;
+mod login;
 mod pace;
 mod reply;
+mod report;
 mod session;
+mod smtp;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +32,7 @@ pub use action::Action;
 pub use caller::identify;
 pub use client::Client;
 pub use limiter::Limited;
+pub use login::{LoginProbe, ProbeError, SmtpProbe};
 pub use pace::Limits;
 pub use reply::CallRecorder;
 pub use session::{SENSITIVE_BODIES, Session, reveals_bodies};
@@ -97,4 +103,18 @@ pub trait Iam: Send + Sync + 'static {
 
     /// `DeleteUser`.
     fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()>;
+
+    /// `DetachUserPolicy` of a managed policy, by its ARN.
+    fn detach_user_policy<'a>(&'a self, user: &'a str, policy_arn: &'a str) -> Reply<'a, ()>;
+
+    /// `GetAccountAuthorizationDetails` of users: the one page that begins at `marker`, or the first.
+    /// A page may come back short, or empty, with more to follow.
+    fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage>;
+
+    /// `GenerateCredentialReport`: has a report made, unless there is one that is young enough.
+    fn generate_credential_report(&self) -> Reply<'_, ReportState>;
+
+    /// `GetCredentialReport`. [`Failure::Absent`] if there is none or it has expired,
+    /// [`Failure::Busy`] while it is being made.
+    fn get_credential_report(&self) -> Reply<'_, CredentialReport>;
 }

@@ -1,4 +1,5 @@
-//! What is read off every IAM reply beside its body: the server's clock and the request's id.
+//! What is read off every IAM reply beside what its body says: the server's clock, the request's id,
+//! and whether it is whole.
 //!
 //! Owns the audit line, one for each call that changes something, and the report to the metrics.
 //! Neither ever sees a body.
@@ -8,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_iam::config::http::HttpResponse;
-use aws_sdk_iam::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_iam::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
+};
 use aws_sdk_iam::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_iam::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::primitives::{DateTime, DateTimeFormat};
@@ -32,7 +35,7 @@ struct Headers {
     request_id: Option<String>,
 }
 
-/// An interceptor that keeps the headers of the last reply of one operation.
+/// An interceptor that keeps the headers of the last reply of one operation, and takes no half reply.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeaderTap(Arc<Mutex<Headers>>);
 
@@ -66,6 +69,23 @@ impl Intercept for HeaderTap {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         Ok(())
     }
+
+    // The SDK's parser takes the end of the text for the end of a list, so that half an answer would
+    // show fewer keys or users than there are.
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let whole = context.response().body().bytes().is_some_and(ends_whole);
+        if whole || context.output_or_error().is_err() { Ok(()) } else { Err("half an answer".into()) }
+    }
+}
+
+/// True for the end of every answer of IAM's, such as `</GetUserResponse>`.
+fn ends_whole(body: &[u8]) -> bool {
+    body.trim_ascii_end().ends_with(b"Response>")
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {

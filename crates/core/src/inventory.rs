@@ -23,7 +23,7 @@ pub struct UserRow {
     pub groups: Vec<String>,
 }
 
-/// A page of users.
+/// A page of users. It may be empty with more to follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserPage {
     /// The users.
@@ -46,11 +46,12 @@ pub enum ReportState {
 pub struct CredentialReport {
     /// When it was made: what happened since isn't in it.
     pub generated: Timestamp,
-    /// The keys of each user, by user name.
+    /// The keys of each user, by user name; none for a user without keys. The account's root is left out.
     pub users: BTreeMap<String, Vec<KeySlot>>,
 }
 
-/// A key of a user. The report shows no ids.
+/// A key of a user. The report shows no ids. By AWS's page a key that is Inactive may be missing: the
+/// time of the first slot is given for "an active access key".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySlot {
     /// True if it is Active.

@@ -16,6 +16,8 @@ use super::*;
 use crate::test::Log;
 
 mod failures;
+mod inventory;
+mod login;
 
 const DATE: &str = "Wed, 25 Nov 2026 13:00:00 GMT";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
