@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use ses_smtp_core::api::{self, SesSmtpCredential};
-use ses_smtp_core::desired::{Goal, Settings};
+use ses_smtp_core::desired::{Goal, Settings, VerifyLogin};
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::reason::{Kind, Reason};
 use ses_smtp_core::region::{Partition, RegionTable};
@@ -90,7 +90,13 @@ fn goal(spec: &str) -> Goal {
     };
     Goal::of(
         &object,
-        &Settings { installation, regions: RegionTable::default(), durations: Durations::default() },
+        &Settings {
+            installation,
+            regions: RegionTable::default(),
+            durations: Durations::default(),
+            time_scale: 1.0,
+            verify_login: VerifyLogin::Auto,
+        },
     )
 }
 

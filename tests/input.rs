@@ -92,6 +92,15 @@ async fn admission_refuses_what_can_t_be() {
         ("number", "{region: 1}", "spec.region"),
         ("scalar", "{region: eu-central-1, policy: {fromAddresses: '*'}}", "fromAddresses"),
         ("type", "{region: eu-central-1, suspend: 'yes'}", ".spec.suspend"),
+        ("zero", "{region: eu-central-1, rotation: {interval: 0}}", "spec.rotation.interval"),
+        ("nought", "{region: eu-central-1, rotation: {interval: '0'}}", "at least 1h"),
+        ("minus", "{region: eu-central-1, rotation: {interval: -1h}}", "at least 1h"),
+        ("second", "{region: eu-central-1, rotation: {interval: 1s}}", "at least 1h"),
+        ("years", "{region: eu-central-1, rotation: {interval: 100y}}", "at least 1h"),
+        ("days", "{region: eu-central-1, rotation: {interval: 90dd}}", "at least 1h"),
+        ("short", "{region: eu-central-1, rotation: {overlap: 14m}}", "at least 15m"),
+        ("lap", "{region: eu-central-1, rotation: {interval: 1h, overlap: 1h}}", "shorter than interval"),
+        ("revoked", "{region: eu-central-1, revokedKeys: ['akia']}", "spec.revokedKeys"),
     ];
     for (name, spec, expected) in table {
         let refused = chain(&bed.apply("shop", name, spec).await.expect_err(name));

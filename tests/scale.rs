@@ -104,10 +104,10 @@ async fn five_hundred_objects_at_once() {
     let (took, _) = burst(&bed, 500).await;
     report("burst", 500, took, &operator);
     let counts = bed.aws.counts();
-    for action in ["CreateUser", "PutUserPolicy", "CreateAccessKey"] {
+    for action in ["CreateUser", "PutUserPolicy", "CreateAccessKey", "AUTH"] {
         assert_eq!(counts[action], 500, "{action}");
     }
-    assert_eq!(counts.len(), 4, "{counts:?}");
+    assert_eq!(counts.len(), 5, "{counts:?}");
     all_log_in(&bed, 500).await;
     bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();

@@ -26,16 +26,23 @@ use super::smtp::{Answer, Talk};
 const CONVERSATION: Duration = Duration::from_secs(9);
 /// How long it may take to leave.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// Ports with TLS from the first byte; all others take STARTTLS.
-const IMPLICIT_TLS: [u16; 2] = [465, 2465];
+/// Where to log in.
+#[derive(Clone, Copy, Debug)]
+pub struct SmtpServer<'a> {
+    /// Host name, which the certificate must be for.
+    pub host: &'a str,
+    /// Port.
+    pub port: u16,
+    /// True if TLS begins with the first byte; STARTTLS else.
+    pub implicit_tls: bool,
+}
 
 /// Who tries logins.
 pub trait LoginProbe: Send + Sync + 'static {
-    /// Tries `username` (an access key id) with `password` at the endpoint, once, within ten seconds.
+    /// Tries `username` (an access key id) with `password`, once, within ten seconds.
     fn login<'a>(
         &'a self,
-        host: &'a str,
-        port: u16,
+        server: SmtpServer<'a>,
         username: &'a str,
         password: &'a SmtpPassword,
     ) -> BoxFuture<'a, Login>;
@@ -60,7 +67,6 @@ pub enum ProbeError {
 /// Tries logins over the network.
 pub struct SmtpProbe {
     tls: TlsConnector,
-    at: Option<(String, u16)>,
 }
 
 impl SmtpProbe {
@@ -71,26 +77,17 @@ impl SmtpProbe {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), at: None })
-    }
-
-    /// The same probe, going to this host and port whatever the endpoint, whose port still tells the
-    /// form of TLS. The certificate must be this host's. For suites, whose server can't be SES.
-    #[must_use]
-    pub fn at(mut self, host_port: Option<(String, u16)>) -> Self {
-        self.at = host_port;
-        self
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }
 
     async fn probe(
         &self,
-        host: &str,
-        port: u16,
+        server: SmtpServer<'_>,
         username: &str,
         password: &SmtpPassword,
     ) -> Result<Login, Trouble> {
         let tried = timeout(CONVERSATION, async {
-            let mut talk = self.connect(host, port).await?;
+            let mut talk = self.connect(server).await?;
             talk.hello().await?;
             let answer = talk.auth(username, password).await?;
             Ok((verdict(&answer)?, talk))
@@ -102,19 +99,19 @@ impl SmtpProbe {
     }
 
     /// Connects up to where EHLO is said under TLS.
-    async fn connect(&self, host: &str, port: u16) -> Result<Talk<TlsStream<TcpStream>>, Trouble> {
-        let (to_host, to_port) = self.at.as_ref().map_or((host, port), |(host, port)| (host, *port));
-        let tcp = TcpStream::connect((to_host, to_port)).await.map_err(|error| {
-            tracing::debug!(host = to_host, port = to_port, %error, "no connection for a login probe");
+    async fn connect(&self, server: SmtpServer<'_>) -> Result<Talk<TlsStream<TcpStream>>, Trouble> {
+        let SmtpServer { host, port, implicit_tls } = server;
+        let tcp = TcpStream::connect((host, port)).await.map_err(|error| {
+            tracing::debug!(host, port, %error, "no connection for a login probe");
             Trouble::Connect
         })?;
-        if IMPLICIT_TLS.contains(&port) {
-            let mut talk = Talk::new(self.encrypt(to_host, tcp).await?);
+        if implicit_tls {
+            let mut talk = Talk::new(self.encrypt(host, tcp).await?);
             talk.greeting().await?;
             return Ok(talk);
         }
         let plain = start_tls(Talk::new(tcp)).await?;
-        Ok(Talk::new(self.encrypt(to_host, plain).await?))
+        Ok(Talk::new(self.encrypt(host, plain).await?))
     }
 
     async fn encrypt(&self, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
@@ -129,14 +126,13 @@ impl SmtpProbe {
 impl LoginProbe for SmtpProbe {
     fn login<'a>(
         &'a self,
-        host: &'a str,
-        port: u16,
+        server: SmtpServer<'a>,
         username: &'a str,
         password: &'a SmtpPassword,
     ) -> BoxFuture<'a, Login> {
-        Box::pin(async move {
-            self.probe(host, port, username, password).await.unwrap_or_else(Login::Unreachable)
-        })
+        Box::pin(
+            async move { self.probe(server, username, password).await.unwrap_or_else(Login::Unreachable) },
+        )
     }
 }
 

@@ -32,7 +32,7 @@ pub use action::Action;
 pub use caller::identify;
 pub use client::Client;
 pub use limiter::Limited;
-pub use login::{LoginProbe, ProbeError, SmtpProbe};
+pub use login::{LoginProbe, ProbeError, SmtpProbe, SmtpServer};
 pub use pace::Limits;
 pub use reply::CallRecorder;
 pub use session::{SENSITIVE_BODIES, Session, reveals_bodies};

@@ -13,11 +13,11 @@ use ses_smtp_core::names::{POLICY_NAME, tag};
 use ses_smtp_core::password::{SmtpPassword, derive};
 use ses_smtp_core::record::Record;
 use ses_smtp_core::secret::{SecretFacts, create, record_patch, release, replace};
-use ses_smtp_core::step::{Effect, Refusal, SecretWrite, Step};
+use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
 use super::cache::key_of;
-use crate::aws::Activity;
+use crate::aws::{Activity, SmtpServer};
 use crate::cluster::refusal;
 
 /// A key that this pass minted, derived at once: the secret key itself is gone already.
@@ -53,7 +53,8 @@ impl<'a> Hands<'a> {
             Step::RemoveFinalizer => self.remove_finalizer().await,
             Step::WriteSecret(write) => self.write(write, version).await,
             Step::MintKey => self.mint().await,
-            Step::Forget | Step::Pause { .. } | Step::End(_) => Effect::Done,
+            Step::ProbeLogin(probe) => self.login(probe).await,
+            Step::Forget | Step::Reject(_) | Step::Pause { .. } | Step::End(_) => Effect::Done,
             _ => self.call(step).await.unwrap_or_else(Effect::Iam),
         }
     }
@@ -77,6 +78,7 @@ impl<'a> Hands<'a> {
             Step::PutPolicy => self.put_policy().await?,
             Step::DeactivateKey(key) => iam.update_access_key(&user.name, key, Activity::Inactive).await?,
             Step::DeleteKey(key) => iam.delete_access_key(&user.name, key).await?,
+            Step::DetachPolicy(policy) => iam.detach_user_policy(&user.name, policy).await?,
             Step::DeletePolicy => iam.delete_user_policy(&user.name, POLICY_NAME).await?,
             Step::DeleteUser => iam.delete_user(&user.name).await?,
             _ => {}
@@ -109,6 +111,26 @@ impl<'a> Hands<'a> {
             }
             Err(failure) => Effect::Iam(failure),
         }
+    }
+
+    /// With the password in hand, or else with the one that the Secret as read holds.
+    async fn login(&self, probe: &Probe) -> Effect {
+        let minted = self.minted.as_ref().filter(|minted| minted.id == probe.key);
+        let found = if minted.is_none() { self.recovered(probe) } else { None };
+        let Some(password) = minted.map(|minted| &minted.password).or(found.as_ref()) else {
+            return outdated();
+        };
+        let server = SmtpServer { host: &probe.host, port: probe.port, implicit_tls: probe.implicit_tls };
+        let _place = self.context.probes.acquire().await;
+        let answer = self.context.probe.login(server, probe.key.as_str(), password).await;
+        self.context.metrics.login(answer);
+        Effect::Login(answer)
+    }
+
+    fn recovered(&self, probe: &Probe) -> Option<SmtpPassword> {
+        let live = self.live.as_ref()?;
+        let record = SecretFacts::of_metadata(&live.metadata).record;
+        layout::recover(live.data.as_ref()?, record.password_digests.get(&probe.region)?)
     }
 
     async fn read_secret(&mut self) -> Effect {

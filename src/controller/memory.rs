@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use ses_smtp_core::api::SesSmtpCredentialStatus;
-use ses_smtp_core::world::Memo;
+use ses_smtp_core::world::{Memo, Suspicion};
 
 use super::cache::is_newer;
 use super::lock::lock;
@@ -26,12 +26,22 @@ type Reported = (String, SesSmtpCredentialStatus);
 pub struct Memory {
     entries: Mutex<HashMap<String, Entry>>,
     reported: Mutex<HashMap<String, Reported>>,
+    suspicions: Mutex<HashMap<String, Suspicion>>,
 }
 
 impl Memory {
-    /// What is remembered of an object.
+    /// What is remembered of an object, with what the sweep has raised since the last look.
     pub fn get(&self, uid: &str) -> Entry {
-        lock(&self.entries).get(uid).cloned().unwrap_or_default()
+        let mut entry = lock(&self.entries).get(uid).cloned().unwrap_or_default();
+        if let Some(raised) = lock(&self.suspicions).remove(uid) {
+            entry.memo.suspicion.add(raised);
+        }
+        entry
+    }
+
+    /// Remembers what the sweep found amiss until the next pass.
+    pub fn suspect(&self, uid: &str, suspicion: Suspicion) {
+        lock(&self.suspicions).entry(uid.to_owned()).or_default().add(suspicion);
     }
 
     /// Remembers.
@@ -43,6 +53,7 @@ impl Memory {
     pub fn forget(&self, uid: &str) {
         lock(&self.entries).remove(uid);
         lock(&self.reported).remove(uid);
+        lock(&self.suspicions).remove(uid);
     }
 
     /// Remembers a status that was written.

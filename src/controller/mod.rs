@@ -11,21 +11,25 @@ mod lock;
 mod memory;
 mod pass;
 mod reconcile;
+mod sweep;
 mod watch;
 
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use futures::channel::mpsc;
 use kube::Client;
 use kube::api::{Api, ListParams};
 use kube::runtime::Controller;
+use kube::runtime::reflector::Store;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Settings;
 use ses_smtp_core::identity::Installation;
+use ses_smtp_core::sweep::orphans::Rules;
 use ses_smtp_core::time::Durations;
 use tokio::sync::{Semaphore, watch as channel};
 
-use crate::aws::Iam;
+use crate::aws::{Iam, LoginProbe};
 use crate::clock::Clock;
 use crate::cluster::{Credentials, Secrets, connect};
 use crate::process::{Metrics, Operator, Readiness};
@@ -33,10 +37,23 @@ use crate::process::{Metrics, Operator, Readiness};
 use cache::SecretCache;
 use memory::Memory;
 
+pub use ids::{IdError, Ids, of as installation_ids};
+pub use sweep::{Intervals, live_uids, remove_orphan, unowned_users};
+
+/// Logins that are tried at a time.
+const LOGINS: usize = 32;
+
 /// Everything that passes share.
 struct Context {
     settings: Settings,
+    sweep_rules: Rules,
+    client: Client,
+    /// Every custom resource that is watched.
+    objects: Store<SesSmtpCredential>,
     iam: Arc<dyn Iam>,
+    probe: Arc<dyn LoginProbe>,
+    /// So many logins at a time: where nobody answers, each takes its time.
+    probes: Semaphore,
     secrets: Secrets,
     credentials: Credentials,
     cache: SecretCache,
@@ -102,7 +119,7 @@ async fn crd_is_there(client: &Client, readiness: &Readiness) {
 
 async fn settings(operator: &Operator, client: &Client) -> Result<Settings, ControlError> {
     let given = &operator.settings;
-    let ids = ids::of(client, given.cluster_id.clone()).await?;
+    let ids = ids::of(client, given.place.cluster_id.clone()).await?;
     tracing::info!(cluster_id = ids.cluster, account = operator.caller.account, "serving");
     Ok(Settings {
         installation: Installation {
@@ -110,20 +127,29 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
             install_id: ids.install,
             account: operator.caller.account.clone(),
             partition: operator.caller.partition,
-            user_path: given.user_path.clone(),
+            user_path: given.place.user_path.clone(),
             user_prefix: given.user_prefix.clone(),
             boundary_name: given.permissions_boundary_name.clone(),
         },
         regions: given.regions(),
         durations: Durations::default().scaled(operator.clock.scale()),
+        time_scale: operator.clock.scale(),
+        verify_login: given.verify_login(),
     })
 }
 
 async fn control(client: Client, operator: Operator, settings: Settings) {
     let (synced_tx, synced) = channel::channel(false);
+    let (listed_tx, listed) = channel::channel(false);
+    let (objects, store) = watch::objects(client.clone(), listed_tx);
     let context = Arc::new(Context {
         settings,
+        sweep_rules: operator.settings.sweep_rules(operator.clock.scale()),
+        client: client.clone(),
+        objects: store.clone(),
         iam: operator.iam,
+        probe: operator.probe,
+        probes: Semaphore::new(LOGINS),
         secrets: Secrets::new(client.clone()),
         credentials: Credentials::new(client.clone()),
         cache: SecretCache::default(),
@@ -134,10 +160,13 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         synced: synced.clone(),
         shutdown: operator.shutdown.clone(),
     });
-    let (listed_tx, listed) = channel::channel(false);
-    let (objects, store) = watch::objects(client.clone(), listed_tx);
+    let (suspects, suspected) = mpsc::unbounded();
     let changes = watch::secrets(client, context.clone(), synced_tx);
-    tokio::spawn(report_ready(listed, synced, operator.readiness));
+    let changes = futures::stream::select(changes, suspected);
+    tokio::spawn(report_ready(listed, synced.clone(), operator.readiness));
+    let sweeper =
+        sweep::Sweeper { context: context.clone(), suspects, intervals: operator.settings.sweep_intervals() };
+    tokio::spawn(sweep::run(sweeper, synced));
     let mut shutdown = operator.shutdown;
     Controller::for_stream(objects, store)
         .reconcile_on(changes)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Goal;
 use ses_smtp_core::plan;
@@ -15,10 +16,13 @@ use tokio::time::Instant;
 use super::Context;
 use super::act::Hands;
 
-/// Time that the calls of a pass may take together; pauses aren't counted (liveness L3).
+/// Time that the calls of a pass may take together; pauses and logins aren't counted (liveness L3).
 const BUDGET: Duration = Duration::from_mins(1);
 /// A pause from which on the status is written before it.
 const LONG_PAUSE: i64 = 15;
+
+/// How often a pass that waits looks whether it is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A pass under way.
 pub struct Pass<'a> {
@@ -35,12 +39,19 @@ impl Pass<'_> {
     /// Runs to the end, and gives what is known then.
     pub async fn run(&mut self, mut world: World) -> (World, End) {
         let mut hands = Hands::new(self.context, self.goal, self.object);
-        for _ in 0..plan::MAX_STEPS {
+        let mut steps = 0;
+        while steps < plan::MAX_STEPS {
             world.ending |= self.spent > BUDGET || *self.context.shutdown.borrow();
             match plan::next(self.goal, &world, self.context.clock.now()) {
                 Step::End(end) => return (world, end),
-                Step::Pause { until, message } => self.pause(&world, until, message).await,
-                step => world = self.carry_out(&mut hands, world, &step).await,
+                Step::Pause { until, reason, message } => {
+                    let end = End::Wait { until: Some(until), reason, message };
+                    world.ending |= self.pause(&world, until, end).await;
+                }
+                step => {
+                    steps += usize::from(!matches!(step, Step::ProbeLogin(_)));
+                    world = self.carry_out(&mut hands, world, &step).await;
+                }
             }
         }
         tracing::warn!("a pass did not end within {} steps", plan::MAX_STEPS);
@@ -49,26 +60,48 @@ impl Pass<'_> {
     }
 
     async fn carry_out(&mut self, hands: &mut Hands<'_>, world: World, step: &Step) -> World {
+        let login = matches!(step, Step::ProbeLogin(_));
+        if login {
+            self.permit = None;
+        }
         let began = Instant::now();
         let version = world.secret().map(|facts| facts.resource_version.as_str());
         let effect = hands.act(step, version).await;
-        self.spent += began.elapsed();
+        if login {
+            self.permit = self.context.gate.acquire().await.ok();
+        } else {
+            self.spent += began.elapsed();
+        }
         world.after(step, effect, self.context.clock.now())
     }
 
-    /// Waits outside the gate, so that others can work meanwhile; a shutdown ends the wait.
-    async fn pause(&mut self, world: &World, until: Timestamp, message: String) {
+    /// Waits outside the gate, so that others can work meanwhile. True if the object was changed
+    /// meanwhile: what is waited for may not be wanted any more. That and a shutdown end the wait.
+    async fn pause(&mut self, world: &World, until: Timestamp, end: End) -> bool {
         let now = self.context.clock.now();
         if until.duration_since(now).as_secs() >= LONG_PAUSE {
-            let end = End::Wait { until: Some(until), reason: Reason::Provisioning, message };
             super::reconcile::report(self.context, self.object, self.goal, world, &end).await;
         }
         self.permit = None;
         let mut shutdown = self.context.shutdown.clone();
-        tokio::select! {
-            () = self.context.clock.sleep_until(until) => {}
-            _ = shutdown.wait_for(|ending| *ending) => {}
-        }
+        let changed = tokio::select! {
+            () = self.context.clock.sleep_until(until) => false,
+            _ = shutdown.wait_for(|ending| *ending) => false,
+            () = self.changed() => true,
+        };
         self.permit = self.context.gate.acquire().await.ok();
+        changed
+    }
+
+    /// Returns once the object has another spec, is being deleted, or is gone.
+    async fn changed(&self) {
+        let known = ObjectRef::from_obj(self.object);
+        let is_same = |now: &SesSmtpCredential| {
+            now.metadata.generation == self.object.metadata.generation
+                && now.metadata.deletion_timestamp == self.object.metadata.deletion_timestamp
+        };
+        while self.context.objects.get(&known).is_some_and(|now| is_same(&now)) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }

@@ -9,8 +9,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::derive::DeriveArgs;
+use super::orphans::OrphansArgs;
 use super::regions::RegionsArgs;
-use super::{RunSettings, crd, derive, output, regions, run};
+use super::{RunSettings, crd, derive, orphans, output, regions, run};
 
 /// Version, with the commit when the build was told.
 static VERSION: LazyLock<String> = LazyLock::new(|| match commit() {
@@ -23,6 +24,7 @@ Examples:
   ses-smtp-operator run --log-format json
   ses-smtp-operator derive --region eu-central-1 < secret-access-key.txt
   ses-smtp-operator regions -o json
+  ses-smtp-operator orphans
   ses-smtp-operator crd | kubectl apply -f -";
 
 /// The commit that the binary was built from; empty when the build wasn't told.
@@ -46,6 +48,8 @@ enum Command {
     Derive(DeriveArgs),
     /// List the SES Regions and their SMTP endpoints
     Regions(RegionsArgs),
+    /// List IAM users whose custom resource is gone, or delete them
+    Orphans(OrphansArgs),
     /// Print the custom resource definition as YAML
     Crd,
 }
@@ -63,6 +67,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Run(settings) => run::start(*settings),
         Command::Derive(args) => derive::command(&args),
         Command::Regions(args) => regions::command(&args),
+        Command::Orphans(args) => orphans::command(&args),
         Command::Crd => crd::command(),
     }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+
+use ses_smtp_core::login::Login;
 
 use super::cli;
 use crate::aws::CallRecorder;
@@ -46,6 +49,9 @@ describe! {
     IAM_CALL_SECONDS = "ses_smtp_iam_call_seconds", "histogram", "action", "Duration of a call to IAM, without the wait for its turn";
     IAM_THROTTLED = "ses_smtp_iam_throttled", "counter", "", "Calls that IAM throttled";
     KUBE_WRITES = "ses_smtp_kube_writes", "counter", "kind, outcome", "Writes to the Kubernetes API, by kind of object and by what came back";
+    LOGINS = "ses_smtp_logins", "counter", "outcome", "Logins tried at SMTP endpoints, by what was answered";
+    SWEEPS = "ses_smtp_sweeps", "counter", "kind, outcome", "Looks at the whole account, for drift and for orphans, by how they ended";
+    ORPHANS = "ses_smtp_orphan_users", "gauge", "", "IAM users of this installation whose custom resource is gone, at the last look";
     BUILD = "ses_smtp_build", "info", "version, commit", "What this program was built from";
 }
 
@@ -66,6 +72,12 @@ struct Call {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Sweep {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Write {
     kind: &'static str,
     outcome: &'static str,
@@ -81,6 +93,9 @@ pub struct Metrics {
     iam_call_seconds: Family<Action, Histogram>,
     iam_throttled: Counter,
     kube_writes: Family<Write, Counter>,
+    logins: Family<Outcome, Counter>,
+    sweeps: Family<Sweep, Counter>,
+    orphans: Gauge,
 }
 
 impl Default for Metrics {
@@ -99,6 +114,9 @@ impl Default for Metrics {
             ),
             iam_throttled: shared(&mut registry, &IAM_THROTTLED, Counter::default()),
             kube_writes: shared(&mut registry, &KUBE_WRITES, Family::default()),
+            logins: shared(&mut registry, &LOGINS, Family::default()),
+            sweeps: shared(&mut registry, &SWEEPS, Family::default()),
+            orphans: shared(&mut registry, &ORPHANS, Gauge::default()),
             registry,
         }
     }
@@ -134,6 +152,21 @@ impl Metrics {
     /// A write of an object of `kind` ended with `outcome`.
     pub fn kube_write(&self, kind: &'static str, outcome: &'static str) {
         self.kube_writes.get_or_create(&Write { kind, outcome }).inc();
+    }
+
+    /// A login was answered.
+    pub fn login(&self, answer: Login) {
+        self.logins.get_or_create(&Outcome { outcome: answer.as_str() }).inc();
+    }
+
+    /// A look at the whole account ended.
+    pub fn swept(&self, kind: &'static str, outcome: &'static str) {
+        self.sweeps.get_or_create(&Sweep { kind, outcome }).inc();
+    }
+
+    /// So many users have no custom resource.
+    pub fn orphans(&self, count: usize) {
+        self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// All metrics in the `OpenMetrics` text format.
@@ -175,6 +208,9 @@ mod tests {
         let metrics = Metrics::default();
         metrics.reconciled("Provisioned", Duration::from_millis(30));
         metrics.kube_write("Secret", "ok");
+        metrics.login(Login::Accepted);
+        metrics.swept("drift", "ok");
+        metrics.orphans(2);
         metrics.called("CreateUser", "throttled", Duration::from_millis(30));
         let page = metrics.encode();
         for described in ALL {

@@ -13,6 +13,7 @@ mod endpoints;
 mod http;
 mod logging;
 mod metrics;
+mod orphans;
 mod output;
 mod regions;
 mod run;

@@ -14,7 +14,10 @@ use tokio::time::sleep;
 
 use super::settings::unknown_variables;
 use super::{Metrics, Readiness, RunSettings, cli, http, logging, output};
-use crate::aws::{Client, Iam, Limited, SENSITIVE_BODIES, Session, identify, reveals_bodies};
+use crate::aws::{
+    Client, Iam, Limited, LoginProbe, ProbeError, SENSITIVE_BODIES, Session, SmtpProbe, identify,
+    reveals_bodies,
+};
 use crate::clock::Clock;
 use crate::controller::{self, ControlError};
 
@@ -29,6 +32,8 @@ pub struct Operator {
     pub caller: Caller,
     /// IAM, paced for the whole process.
     pub iam: Arc<dyn Iam>,
+    /// Logins at SMTP endpoints.
+    pub probe: Arc<dyn LoginProbe>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// What `/readyz` says.
@@ -75,6 +80,8 @@ enum Fatal {
     Listen(std::net::SocketAddr, std::io::Error),
     #[error("signals can't be received: {0}")]
     Signals(std::io::Error),
+    #[error("--smtp-ca-file: {0}")]
+    Probe(#[from] ProbeError),
     #[error(transparent)]
     Control(#[from] ControlError),
 }
@@ -82,12 +89,13 @@ enum Fatal {
 /// Serves HTTP from the start, so that probes see what is waited for, and works once AWS knows us.
 async fn serve(settings: RunSettings) -> Result<(), Fatal> {
     let shutdown = shutdown_signal().map_err(Fatal::Signals)?;
+    let probe = Arc::new(SmtpProbe::new(settings.smtp_ca_file.as_deref())?);
     let metrics = Arc::new(Metrics::default());
     let readiness = Readiness::waiting("AWS to name the caller of our credentials");
     let address = settings.http_address;
     let listener = TcpListener::bind(address).await.map_err(|error| Fatal::Listen(address, error))?;
     let server = tokio::spawn(http::serve(listener, metrics.clone(), readiness.clone(), shutdown.clone()));
-    if let Some(operator) = prepare(settings, metrics, readiness, shutdown).await {
+    if let Some(operator) = prepare(settings, probe, metrics, readiness, shutdown).await {
         controller::run(operator).await?;
     }
     // The process ends in any case; an error of the server can't be acted on any more.
@@ -98,6 +106,7 @@ async fn serve(settings: RunSettings) -> Result<(), Fatal> {
 /// Loads AWS credentials and waits until they work; `None` if the process is to end first.
 async fn prepare(
     settings: RunSettings,
+    probe: Arc<dyn LoginProbe>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     mut shutdown: watch::Receiver<bool>,
@@ -108,7 +117,7 @@ async fn prepare(
     };
     tracing::info!(account = caller.account, partition = %caller.partition, "AWS credentials work");
     let iam = Arc::new(Limited::new(Client::new(&session, metrics.clone()), settings.limits()));
-    Some(Operator { settings, caller, iam, metrics, readiness, shutdown, clock: Clock::system() })
+    Some(Operator { settings, caller, iam, probe, metrics, readiness, shutdown, clock: Clock::system() })
 }
 
 /// Asks who we are until AWS says so. Credentials may come late: a token not yet mounted, a role not

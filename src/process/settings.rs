@@ -4,12 +4,19 @@
 //! names flag, value and what is allowed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::jiff::SignedDuration;
+use ses_smtp_core::desired;
 use ses_smtp_core::region::RegionTable;
+use ses_smtp_core::sweep::orphans::Rules;
+use ses_smtp_core::time::shortened;
 
 use super::endpoints::EndpointsArg;
 use crate::aws::Limits;
+use crate::controller::Intervals;
 
 /// What every variable of the operator begins with.
 pub(super) const PREFIX: &str = "SES_SMTP_";
@@ -33,9 +40,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// Settings of `run`.
+/// What a login has to do with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum VerifyLogin {
+    /// Tried where it can be.
+    Auto,
+    /// Nothing without it.
+    Required,
+    /// Not tried.
+    Off,
+}
+
+/// Where this installation's IAM users are.
 #[derive(Args, Clone, Debug)]
-pub struct RunSettings {
+pub struct PlaceArgs {
     /// Name of this cluster in paths and tags of IAM users: up to 32 lower-case letters, digits and
     /// hyphens, beginning with a letter or digit. Default: a short hash of the UID of the namespace
     /// kube-system
@@ -44,6 +62,14 @@ pub struct RunSettings {
     /// Path of the IAM users, in front of the cluster id; begins and ends with a slash
     #[arg(long, env = "SES_SMTP_USER_PATH", value_name = "PATH", default_value = "/ses-smtp/", value_parser = user_path)]
     pub user_path: String,
+}
+
+/// Settings of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunSettings {
+    /// Where this installation's IAM users are.
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// What names of IAM users begin with: up to 20 lower-case letters, digits and `_+=,.@-`
     #[arg(long, env = "SES_SMTP_USER_PREFIX", value_name = "PREFIX", default_value = "ses-smtp-", value_parser = user_prefix)]
     pub user_prefix: String,
@@ -53,6 +79,14 @@ pub struct RunSettings {
     pub permissions_boundary_name: Option<String>,
     #[command(flatten)]
     endpoints: EndpointsArg,
+    /// What a login at the SMTP endpoint (no mail is sent) has to do with a key: `auto` tries each new
+    /// key out and trusts it after a while where the endpoint can't be reached; `required` trusts no
+    /// key without a login; `off` tries none
+    #[arg(long, env = "SES_SMTP_VERIFY_LOGIN", value_name = "WHEN", value_enum, default_value_t = VerifyLogin::Auto, hide_possible_values = true)]
+    verify_login: VerifyLogin,
+    /// PEM file of authorities that may vouch for SMTP endpoints besides the system's. Default: none
+    #[arg(long, env = "SES_SMTP_SMTP_CA_FILE", value_name = "FILE")]
+    pub smtp_ca_file: Option<PathBuf>,
     /// Credentials worked on at a time, 1 to 1024
     #[arg(long, env = "SES_SMTP_CONCURRENCY", value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -62,6 +96,19 @@ pub struct RunSettings {
     /// IAM calls that may be made at once after a quiet time, 1 to 1000
     #[arg(long, env = "SES_SMTP_IAM_BURST", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub iam_burst: u32,
+    /// How often all users of the account are compared with the specs, such as 10m; 0s: never
+    #[arg(long, env = "SES_SMTP_DRIFT_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = interval)]
+    pub drift_interval: Duration,
+    /// How often users whose custom resource is gone are looked for, such as 1h; 0s: never
+    #[arg(long, env = "SES_SMTP_SWEEP_INTERVAL", value_name = "DURATION", default_value = "1h", value_parser = interval)]
+    pub sweep_interval: Duration,
+    /// How long the keys of such a user are Inactive before it is deleted, at least 15m
+    #[arg(long, env = "SES_SMTP_SWEEP_SOAK", value_name = "DURATION", default_value = "24h", value_parser = soak)]
+    pub sweep_soak: Duration,
+    /// Such users that are dealt with in an hour at most, 0 to 5000. Default: 20, or one in twenty of
+    /// all users if that is more
+    #[arg(long, env = "SES_SMTP_SWEEP_LIMIT", value_name = "N", value_parser = clap::value_parser!(u16).range(0..=5000))]
+    pub sweep_limit: Option<u16>,
     /// Where `/livez`, `/readyz` and `/metrics` are served
     #[arg(long, env = "SES_SMTP_HTTP_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     pub http_address: SocketAddr,
@@ -78,6 +125,26 @@ impl RunSettings {
     /// The region table in force.
     pub fn regions(&self) -> RegionTable {
         self.endpoints.table()
+    }
+
+    /// What a login has to do with a key.
+    pub fn verify_login(&self) -> desired::VerifyLogin {
+        match self.verify_login {
+            VerifyLogin::Auto => desired::VerifyLogin::Auto,
+            VerifyLogin::Required => desired::VerifyLogin::Required,
+            VerifyLogin::Off => desired::VerifyLogin::Off,
+        }
+    }
+
+    /// How often the account is looked at.
+    pub fn sweep_intervals(&self) -> Intervals {
+        Intervals { drift: self.drift_interval, orphans: self.sweep_interval }
+    }
+
+    /// What the sweep does about orphans, with durations `scale` times shorter.
+    pub fn sweep_rules(&self, scale: f64) -> Rules {
+        let soak = SignedDuration::try_from(self.sweep_soak).unwrap_or(SignedDuration::MAX);
+        Rules { soak: shortened(soak, scale), limit: self.sweep_limit.map(usize::from), scale }
     }
 
     /// The pace of IAM calls.
@@ -122,6 +189,24 @@ fn policy_name(text: &str) -> Result<String, String> {
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || NAME_MARKS.bytes().any(|mark| mark == byte)
+}
+
+/// A duration as Kubernetes writes it.
+fn duration(text: &str) -> Option<Duration> {
+    let parsed: kube::core::Duration = text.parse().ok()?;
+    (!parsed.is_negative()).then(|| parsed.into())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let allowed = "allowed are 0s and durations from 1m on, such as 10m or 1h30m";
+    let good = |duration: &Duration| duration.is_zero() || *duration >= Duration::from_mins(1);
+    duration(text).filter(good).ok_or_else(|| allowed.to_owned())
+}
+
+fn soak(text: &str) -> Result<Duration, String> {
+    let allowed = "allowed are durations from 15m on, such as 24h";
+    let good = |duration: &Duration| *duration >= Duration::from_mins(15);
+    duration(text).filter(good).ok_or_else(|| allowed.to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -180,7 +265,7 @@ mod tests {
     #[test]
     fn has_defaults() {
         let settings = parse(&[]).unwrap();
-        assert_eq!(settings.user_path, "/ses-smtp/");
+        assert_eq!(settings.place.user_path, "/ses-smtp/");
         assert_eq!(settings.limits(), Limits { rate: 10.0, burst: 10 });
         assert_eq!(settings.concurrency, 32);
         assert_eq!(settings.regions(), RegionTable::default());
@@ -200,6 +285,12 @@ mod tests {
             "--log=info,hyper=warn",
             "--log-format=json",
             "--concurrency=1024",
+            "--verify-login=required",
+            "--drift-interval=0s",
+            "--sweep-interval=90m",
+            "--sweep-soak=15m",
+            "--sweep-limit=0",
+            "--smtp-ca-file=/etc/ca.pem",
         ] {
             parse(&[argument]).unwrap();
         }
@@ -224,6 +315,11 @@ mod tests {
             ("--iam-burst", "0", "1..=1000"),
             ("--http-address", "8080", "an IP address and a port"),
             ("--log-format", "xml", "text, json"),
+            ("--drift-interval", "30s", "from 1m on"),
+            ("--sweep-interval", "1d", "such as 10m or 1h30m"),
+            ("--sweep-soak", "14m", "from 15m on"),
+            ("--sweep-limit", "5001", "0..=5000"),
+            ("--verify-login", "never", "auto, required, off"),
             ("--log", "a=b=c", "target=level"),
             ("--endpoints-file", "/none.yaml", "No such file"),
         ] {

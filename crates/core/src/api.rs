@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Secret","type":"string","jsonPath":".status.secretName"}"#,
     printcolumn = r#"{"name":"Username","type":"string","jsonPath":".status.accessKeyId"}"#,
     printcolumn = r#"{"name":"Key-Age","type":"date","jsonPath":".status.issuedAt"}"#,
+    printcolumn = r#"{"name":"Next-Rotation","type":"string","jsonPath":".status.nextRotationAt","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name)")
         .message("spec.secret.name can't be changed (it defaults to metadata.name): create a new SesSmtpCredential instead")
@@ -52,6 +53,20 @@ pub struct SesSmtpCredentialSpec {
     /// What the credential may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicySpec>,
+
+    /// When the key is replaced by a new one. Absent: never by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationSpec>,
+
+    /// Ids of access keys that are known to be leaked. None of them stays usable: the published one
+    /// is replaced at once, the previous one deleted at once. Others are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 20),
+        inner(length(min = 16, max = 128), regex(pattern = "^[A-Z0-9]+$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub revoked_keys: Vec<String>,
 
     /// What becomes of user and keys when this object is deleted.
     #[serde(default)]
@@ -117,6 +132,42 @@ fn address_rule() -> String {
 
 /// CEL: no key of the map is in a domain that belongs to Kubernetes or to the operator.
 const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k != 'app.kubernetes.io/managed-by' : !k.matches('^([^/]*[.])?(ses-smtp[.]dev|kubernetes[.]io|k8s[.]io)/'))";
+
+/// When the key is replaced by a new one.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(OVERLAP_RULE).message("overlap must be shorter than interval"))]
+pub struct RotationSpec {
+    /// A new key this often, such as `2160h` for 90 days; at least `1h`. Absent: never. Objects of
+    /// one interval don't all rotate at once: each is up to a twentieth of it early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new(duration_rule("1h")).message("must be a duration of at least 1h in hours, minutes and seconds, such as 2160h for 90 days"))]
+    pub interval: Option<String>,
+
+    /// How long the key before it stays usable, at least `15m`. Default: 24h, or half the interval
+    /// if that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new(duration_rule("15m")).message("must be a duration of at least 15m in hours, minutes and seconds, such as 24h"))]
+    pub overlap: Option<String>,
+
+    /// Any text. Changed to another one, the key is replaced once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub trigger: Option<String>,
+}
+
+/// What a duration is written like.
+const DURATION_PATTERN: &str = "^([0-9]+([.][0-9]+)?[hms])+$";
+
+/// CEL: the text is a duration, and long enough.
+fn duration_rule(least: &str) -> String {
+    format!("self.matches(r\"{DURATION_PATTERN}\") && duration(self) >= duration('{least}')")
+}
+
+/// CEL: the overlap is shorter than the interval, if both are durations at all.
+const OVERLAP_RULE: &str = r"!has(self.interval) || !has(self.overlap) || !self.interval.matches('^([0-9]+([.][0-9]+)?[hms])+$') || !self.overlap.matches('^([0-9]+([.][0-9]+)?[hms])+$') || duration(self.overlap) < duration(self.interval)";
 
 /// What the credential may be used for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -186,6 +237,10 @@ pub struct SesSmtpCredentialStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Time>,
 
+    /// When the key is due to be replaced, if it is replaced by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation_at: Option<Time>,
+
     /// The key that was published before, while it still exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_key: Option<PreviousKeyStatus>,
@@ -215,7 +270,7 @@ pub struct PreviousKeyStatus {
 }
 
 /// An endpoint at which the credential works.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointStatus {
     /// Region.
@@ -224,6 +279,20 @@ pub struct EndpointStatus {
     pub host: String,
     /// Port.
     pub port: i32,
+    /// What the last login there with the published key has shown. No mail is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginStatus>,
+}
+
+/// What logins at an endpoint have shown.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginStatus {
+    /// `Accepted`; `Unsettled`: refused, but the key is so new that SES may not know it yet;
+    /// `Refused`; `NotSubscribed`: the account doesn't use SES there; `Unreachable`.
+    pub outcome: String,
+    /// Since when.
+    pub time: Time,
 }
 
 /// The custom resource definition, complete: with the status default that makes a new object count

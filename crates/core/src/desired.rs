@@ -4,10 +4,11 @@
 //! spec, metadata and settings; never the status.
 
 mod checks;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{DeletionPolicy, SesSmtpCredential, SesSmtpCredentialSpec};
 use crate::iam::UserSpec;
@@ -21,6 +22,8 @@ use crate::reason::Reason;
 use crate::region::{RegionName, RegionTable};
 use crate::time::Durations;
 
+pub use rotation::Rotation;
+
 /// Longest label value in Kubernetes.
 const MAX_LABEL: usize = 63;
 
@@ -33,6 +36,22 @@ pub struct Settings {
     pub regions: RegionTable,
     /// Protocol durations in force.
     pub durations: Durations,
+    /// How many times shorter than in the spec durations are; 1 but in suites.
+    pub time_scale: f64,
+    /// What a login has to do with being ready.
+    pub verify_login: VerifyLogin,
+}
+
+/// What a login has to do with being ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifyLogin {
+    /// A key is tried out; where nobody can be asked, it is trusted after a while.
+    #[default]
+    Auto,
+    /// No key is trusted before it has logged in.
+    Required,
+    /// No key is tried out.
+    Off,
 }
 
 /// What is to be done for an object.
@@ -89,8 +108,16 @@ pub struct Desired {
     pub host: String,
     /// Port that clients connect to.
     pub port: u16,
+    /// True if TLS begins with the first byte there; STARTTLS else.
+    pub implicit_tls: bool,
     /// The user's policy.
     pub policy: Policy,
+    /// When the key is replaced without being broken.
+    pub rotation: Rotation,
+    /// Keys that must not stay usable.
+    pub revoked: BTreeSet<KeyId>,
+    /// What a login has to do with being ready.
+    pub verify_login: VerifyLogin,
     /// Labels of the Secret that the spec adds.
     pub labels: BTreeMap<String, String>,
     /// Annotations of the Secret that the spec adds.
@@ -138,7 +165,7 @@ impl Identity {
             user_arn: settings.installation.user_arn(&user),
             tags_hash: tags_hash(&user.tags),
             account: settings.installation.account.clone(),
-            durations: settings.durations,
+            durations: rotation::durations(object.spec.rotation.as_ref(), settings),
             owner,
             user,
             deletion,
@@ -171,9 +198,13 @@ pub fn credential_label(name: &str) -> String {
 impl Desired {
     fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
         let region = checks::region(&spec.region, settings)?;
-        let (host, port) = checks::endpoint(spec, &region, settings)?;
+        let (host, port, implicit_tls) = checks::endpoint(spec, &region, settings)?;
         let secret = spec.secret.clone().unwrap_or_default();
+        let rotation = spec.rotation.clone().unwrap_or_default();
         Ok(Self {
+            rotation: Rotation::parse(&rotation, &identity.owner.uid, settings)?,
+            revoked: spec.revoked_keys.iter().filter_map(|id| KeyId::parse(id)).collect(),
+            verify_login: settings.verify_login,
             policy: checks::policy(spec)?,
             labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,
             annotations: checks::metadata("annotations", secret.annotations, |_| true)?,
@@ -181,6 +212,7 @@ impl Desired {
             region,
             host,
             port,
+            implicit_tls,
         })
     }
 

@@ -49,10 +49,15 @@ impl Installation {
     pub fn user(&self, owner: &Owner, deletion: DeletionPolicy) -> UserSpec {
         UserSpec {
             name: self.user_name(owner),
-            path: format!("{}{}/", self.user_path, self.cluster_id),
+            path: self.path(),
             tags: self.tags(owner, deletion),
             boundary: self.boundary_arn(),
         }
+    }
+
+    /// The path of this cluster's users.
+    pub fn path(&self) -> String {
+        format!("{}{}/", self.user_path, self.cluster_id)
     }
 
     /// `<prefix><namespace>-<name>-<10 hex of the UID>`: whatever has to go to fit goes from the

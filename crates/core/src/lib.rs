@@ -23,6 +23,7 @@ pub mod region;
 pub mod secret;
 pub mod status;
 pub mod step;
+pub mod sweep;
 #[cfg(test)]
 mod test;
 pub mod time;

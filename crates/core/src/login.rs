@@ -13,6 +13,18 @@ pub enum Login {
     Unreachable(Trouble),
 }
 
+impl Login {
+    /// The answer as a word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotSubscribed => "not subscribed",
+            Self::Unreachable(trouble) => trouble.as_str(),
+        }
+    }
+}
+
 /// Why an endpoint said nothing about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {

@@ -8,6 +8,9 @@ pub const MANAGER: &str = "ses-smtp-operator";
 pub const FINALIZER: &str = "ses-smtp.dev/iam-user";
 /// Annotation on the custom resource: the account that the user is in (invariant S10).
 pub const AWS_ACCOUNT: &str = "ses-smtp.dev/aws-account";
+/// Managed policies that AWS attaches to a user whose key it found in public.
+pub const QUARANTINE_POLICIES: [&str; 3] =
+    ["AWSCompromisedKeyQuarantineV3", "AWSCompromisedKeyQuarantineV2", "AWSCompromisedKeyQuarantine"];
 /// Name of the user's one inline policy.
 pub const POLICY_NAME: &str = "ses-smtp-send";
 
@@ -36,6 +39,8 @@ pub mod record {
     pub const ATTEMPT: &str = "ses-smtp.dev/attempt";
     /// Keys that were found while no Secret named any.
     pub const FOUND_KEYS: &str = "ses-smtp.dev/found-keys";
+    /// The spec's `rotation.trigger` when the published key was issued; empty if it had none.
+    pub const ROTATION_TRIGGER: &str = "ses-smtp.dev/rotation-trigger";
     /// SHA-256 of the inline policy in force.
     pub const POLICY_HASH: &str = "ses-smtp.dev/policy-hash";
     /// SHA-256 of the user's tags in force.
@@ -72,4 +77,6 @@ pub mod tag {
     pub const DELETION_POLICY: &str = "ses-smtp.dev/deletion-policy";
     /// When the user was let go on purpose.
     pub const RELEASED: &str = "ses-smtp.dev/released";
+    /// When the sweep found that the user's custom resource is gone.
+    pub const ORPHANED_SINCE: &str = "ses-smtp.dev/orphaned-since";
 }

@@ -49,11 +49,14 @@ macro_rules! reasons {
 reasons! {
     Provisioned Good "The Secret holds a credential that matches the spec." "Nothing to do.";
     Provisioning Progress "User, policy, key or Secret are being made or repaired." "Wait.";
+    WaitingForLogin Progress "SES does not accept the key yet, or can't be asked." "Wait; if it lasts, allow the operator to connect to the SMTP endpoint.";
     WaitingForKeySlot Progress "The user holds two keys that may both be in use, and IAM allows no third. The message says until when." "Wait; or delete the previous key if nothing uses it.";
     Throttled Progress "AWS or the API server asked to slow down." "Wait; raise nothing, the limit is the account's.";
     AwsUnavailable Progress "AWS gave no clear answer." "Wait; look at the AWS status page and the network path if it lasts.";
     ApiServerUnavailable Progress "The API server gave no clear answer." "Wait; look at the control plane if it lasts.";
     Deleting Progress "The object is being deleted; its IAM user is being removed." "Wait.";
+    LoginVerified Good "SES accepts a login with the key." "Nothing to do.";
+    EndpointUnreachable Progress "The SMTP endpoint can't be asked whether it accepts the key; the credential is trusted after a while." "Nothing, if the operator is not meant to connect there; else open the network path.";
     InvalidSpec Blocked "The spec asks for something that can't be." "The object's author: change the field that the message names.";
     NotAllowed Blocked "The spec asks for something that the operator's admin doesn't allow." "The object's author: use one of the values in the message; or the admin: allow it.";
     RegionHasNoSmtpEndpoint Blocked "SES has no SMTP endpoint in the Region." "The object's author: choose another Region.";
@@ -69,6 +72,8 @@ reasons! {
     BoundaryMissing Blocked "The permissions boundary that the operator is set to use doesn't exist in the account." "The AWS admin: create the policy, or correct the operator's setting.";
     KeyQuotaExceeded Blocked "IAM refuses another key, or the user holds more keys than IAM allows." "The AWS admin: delete the keys that nothing uses, of those that the message names.";
     KeyDeactivated Blocked "Somebody made the published key Inactive. It isn't replaced by itself, because this may be the response to an incident." "Make the key Active again, or delete it: then it is replaced.";
+    LoginRejected Blocked "SES refuses the login of a key, although it had time to learn of it. In a rotation the new key is deleted again and the old one stays." "Look at the causes that the message lists; it is tried again by itself.";
+    AccountNotSubscribed Blocked "The AWS account doesn't use SES in the Region." "The AWS admin: open SES in that Region.";
     AccountLimitExceeded Blocked "The AWS account holds as many users as it may." "The AWS admin: delete users or raise the quota.";
     PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter addresses.";
     ForeignAttachment Blocked "Something that the operator didn't make keeps the IAM user from being deleted. It is left untouched." "The AWS admin: remove what the message names.";

@@ -46,6 +46,8 @@ pub struct Record {
     pub attempt: Option<String>,
     /// Keys found while no Secret named any.
     pub found_keys: Vec<KeyId>,
+    /// The spec's trigger when the key was issued; empty if it had none.
+    pub rotation_trigger: Option<String>,
     /// SHA-256 of the inline policy in force.
     pub policy_hash: Option<String>,
     /// SHA-256 of the user's tags in force.
@@ -82,6 +84,7 @@ impl Record {
                 .flat_map(words)
                 .filter_map(|id| KeyId::parse(&id))
                 .collect(),
+            rotation_trigger: get(name::ROTATION_TRIGGER).map(str::to_owned),
             policy_hash: text(name::POLICY_HASH),
             tags_hash: text(name::TAGS_HASH),
             boundary: get(name::BOUNDARY).map(str::to_owned),
@@ -109,6 +112,7 @@ impl Record {
             (name::DEACTIVATED_AT, of_previous(&|previous| optional(previous.deactivated_at))),
             (name::ATTEMPT, self.attempt.clone()),
             (name::FOUND_KEYS, non_empty(join(self.found_keys.iter().map(KeyId::as_str)))),
+            (name::ROTATION_TRIGGER, self.rotation_trigger.clone()),
             (name::POLICY_HASH, self.policy_hash.clone()),
             (name::TAGS_HASH, self.tags_hash.clone()),
             (name::BOUNDARY, self.boundary.clone()),
@@ -133,6 +137,7 @@ impl Record {
             && self.key.is_some()
             && self.issued_at.is_some()
             && self.previous.is_some()
+            && self.rotation_trigger.is_some()
             && self.policy_hash.is_some()
             && self.tags_hash.is_some()
             && self.boundary.is_some()

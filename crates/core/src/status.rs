@@ -1,19 +1,26 @@
 //! What is reported: conditions, status fields and events, from what is known and how a pass ended.
 //!
 //! Owns every sentence that `kubectl get`, `describe` and an event show. The status is computed
-//! anew each time and never read as an input; only transition times are carried over.
+//! anew each time and never read as an input; only times, and what logins with the same key have
+//! shown, are carried over.
+
+mod login;
+mod note;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{EndpointStatus, PreviousKeyStatus, SesSmtpCredentialStatus};
+use crate::api::{PreviousKeyStatus, SesSmtpCredentialStatus};
 use crate::desired::{Desired, Goal, Identity};
-use crate::plan::serves;
+use crate::plan::{deletes_at, is_trusted, serves};
 use crate::reason::{Kind, Reason};
 use crate::record::{Previous, Record};
-use crate::step::{End, Step};
-use crate::time::{after, seconds};
+use crate::step::End;
+use crate::time::seconds;
 use crate::world::World;
+
+pub use login::accepted;
+pub use note::{Note, note};
 
 /// Longest message of a condition.
 const MAX_MESSAGE: usize = 32_768;
@@ -35,13 +42,15 @@ pub fn compute(
     before: &SesSmtpCredentialStatus,
     now: Timestamp,
 ) -> SesSmtpCredentialStatus {
-    let verdict = verdict(goal, world, end);
-    let record = ours(goal.identity(), world);
+    let verdict = verdict(goal, world, end, now);
+    let fields = fields(goal, world);
+    let endpoints = login::endpoints(goal, world, before, now);
+    let logins = login::condition(goal, &endpoints);
     SesSmtpCredentialStatus {
         observed_generation: generation,
-        conditions: conditions(&verdict, generation, &before.conditions, now),
-        endpoints: endpoints(goal, record),
-        ..fields(goal.identity(), record)
+        conditions: conditions(&verdict, logins, generation, &before.conditions, now),
+        endpoints,
+        ..fields
     }
 }
 
@@ -52,6 +61,9 @@ pub fn differs(a: &SesSmtpCredentialStatus, b: &SesSmtpCredentialStatus) -> bool
 
 fn timeless(status: &SesSmtpCredentialStatus) -> SesSmtpCredentialStatus {
     let mut status = status.clone();
+    for login in status.endpoints.iter_mut().filter_map(|endpoint| endpoint.login.as_mut()) {
+        login.time = Time(Timestamp::UNIX_EPOCH);
+    }
     for condition in &mut status.conditions {
         condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
     }
@@ -64,9 +76,9 @@ fn ours<'a>(identity: &Identity, world: &'a World) -> Option<&'a Record> {
     Some(&facts.record)
 }
 
-fn verdict(goal: &Goal, world: &World, end: &End) -> Verdict {
+fn verdict(goal: &Goal, world: &World, end: &End, now: Timestamp) -> Verdict {
     let ready = match goal {
-        Goal::Serve(desired) => serves(desired, world),
+        Goal::Serve(desired) => serves(desired, world) && is_trusted(desired, world, now),
         Goal::Suspended(identity) => ours(identity, world).is_some_and(Record::is_complete),
         Goal::Teardown(_) | Goal::Invalid(..) => false,
     };
@@ -103,6 +115,7 @@ fn provisioned(desired: &Desired) -> String {
 /// problem shows in Stalled or Reconciling.
 fn conditions(
     verdict: &Verdict,
+    logins: Option<Condition>,
     generation: Option<i64>,
     before: &[Condition],
     now: Timestamp,
@@ -113,19 +126,20 @@ fn conditions(
     } else {
         (verdict.reason.as_str(), verdict.message.as_str())
     };
-    let mut conditions = vec![condition("Ready", verdict.ready, ready_reason, ready_message)];
+    let mut conditions = vec![condition("Ready", holds(verdict.ready), ready_reason, ready_message)];
     if verdict.suspended {
         conditions.push(condition(
             "Suspended",
-            true,
+            "True",
             "Suspended",
             "spec.suspend is true: nothing is changed",
         ));
     } else if kind == Kind::Blocked {
-        conditions.push(condition("Stalled", true, verdict.reason.as_str(), &verdict.message));
+        conditions.push(condition("Stalled", "True", verdict.reason.as_str(), &verdict.message));
     } else if kind == Kind::Progress {
-        conditions.push(condition("Reconciling", true, verdict.reason.as_str(), &verdict.message));
+        conditions.push(condition("Reconciling", "True", verdict.reason.as_str(), &verdict.message));
     }
+    conditions.extend(logins);
     for condition in &mut conditions {
         condition.observed_generation = generation;
         condition.last_transition_time = Time(since(condition, before).unwrap_or(seconds(now)));
@@ -133,10 +147,14 @@ fn conditions(
     conditions
 }
 
-fn condition(type_: &str, holds: bool, reason: &str, message: &str) -> Condition {
+fn holds(holds: bool) -> &'static str {
+    if holds { "True" } else { "False" }
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
     Condition {
         type_: type_.to_owned(),
-        status: if holds { "True" } else { "False" }.to_owned(),
+        status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.chars().take(MAX_MESSAGE).collect(),
         observed_generation: None,
@@ -149,138 +167,36 @@ fn since(condition: &Condition, before: &[Condition]) -> Option<Timestamp> {
     before.iter().find(same).map(|old| old.last_transition_time.0)
 }
 
-fn fields(identity: &Identity, record: Option<&Record>) -> SesSmtpCredentialStatus {
-    let known = record.filter(|record| record.key.is_some());
+fn fields(goal: &Goal, world: &World) -> SesSmtpCredentialStatus {
+    let identity = goal.identity();
+    let known = ours(identity, world).filter(|record| record.key.is_some());
+    let issued = known.and_then(|record| record.issued_at);
     SesSmtpCredentialStatus {
         user_name: known.map(|_| identity.user.name.clone()),
         user_arn: known.map(|_| identity.user_arn.clone()),
         access_key_id: known.and_then(|record| record.key.as_ref()).map(ToString::to_string),
-        issued_at: known.and_then(|record| record.issued_at).map(Time),
-        previous_key: known.and_then(Record::previous_key).map(|previous| previous_key(identity, previous)),
+        issued_at: issued.map(Time),
+        next_rotation_at: issued.and_then(|issued| next_rotation(goal, issued)).map(Time),
+        previous_key: known
+            .and_then(Record::previous_key)
+            .map(|previous| previous_key(goal, world, previous)),
         secret_name: Some(identity.secret_name.clone()),
         ..SesSmtpCredentialStatus::default()
     }
 }
 
-fn previous_key(identity: &Identity, previous: &Previous) -> PreviousKeyStatus {
-    let durations = &identity.durations;
-    let inactive =
-        previous.deactivated_at.unwrap_or_else(|| after(previous.superseded_at, durations.overlap));
+fn next_rotation(goal: &Goal, issued: Timestamp) -> Option<Timestamp> {
+    let Goal::Serve(desired) = goal else { return None };
+    desired.rotation.due_at(issued).map(seconds)
+}
+
+fn previous_key(goal: &Goal, world: &World, previous: &Previous) -> PreviousKeyStatus {
     PreviousKeyStatus {
         access_key_id: previous.key.to_string(),
         superseded_at: Time(previous.superseded_at),
         state: if previous.deactivated_at.is_some() { "Inactive" } else { "Active" }.to_owned(),
-        delete_at: Time(after(inactive, durations.soak)),
+        delete_at: Time(seconds(deletes_at(goal.identity(), world, previous))),
     }
-}
-
-fn endpoints(goal: &Goal, record: Option<&Record>) -> Vec<EndpointStatus> {
-    let Goal::Serve(desired) = goal else { return Vec::new() };
-    let served = record.is_some_and(|record| record.password_digests.contains_key(desired.region.as_str()));
-    let endpoint = EndpointStatus {
-        region: desired.region.to_string(),
-        host: desired.host.clone(),
-        port: i32::from(desired.port),
-    };
-    if served { vec![endpoint] } else { Vec::new() }
-}
-
-/// An event: at most one per pass, and only when something changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// True for a Warning.
-    pub warning: bool,
-    /// Reason, a word.
-    pub reason: &'static str,
-    /// What was being done, a word.
-    pub action: &'static str,
-    /// What happened, at most 1,024 bytes.
-    pub text: String,
-}
-
-/// Longest note of an event.
-const MAX_NOTE: usize = 1_024;
-
-/// The event that a pass gives rise to: a Warning when a blocking reason appears, else a summary of
-/// what was done, if anything was.
-pub fn note(goal: &Goal, world: &World, end: &End, before: &SesSmtpCredentialStatus) -> Option<Note> {
-    let note = match end {
-        End::Blocked { reason, message } => return stalled(*reason, message, before),
-        End::Done { .. } | End::Wait { .. } => summary(goal.identity(), world)?,
-    };
-    Some(note)
-}
-
-fn stalled(reason: Reason, message: &str, before: &SesSmtpCredentialStatus) -> Option<Note> {
-    let known = before.conditions.iter().any(|old| old.type_ == "Stalled" && old.reason == reason.as_str());
-    let text = message.chars().scan(0, fits).collect();
-    (!known).then_some(Note { warning: true, reason: reason.as_str(), action: "Reconcile", text })
-}
-
-/// Cuts at the last character that is within the limit in bytes.
-fn fits(length: &mut usize, next: char) -> Option<char> {
-    *length += next.len_utf8();
-    (*length <= MAX_NOTE).then_some(next)
-}
-
-fn summary(identity: &Identity, world: &World) -> Option<Note> {
-    let did = |wanted: fn(&Step) -> bool| world.did.iter().any(wanted);
-    let key = ours(identity, world).and_then(|record| record.key.as_ref()).map(ToString::to_string);
-    let (key, user, secret) = (key.unwrap_or_default(), &identity.user.name, &identity.secret_name);
-    let published = did(|step| matches!(step, Step::WriteSecret(write) if is_publish(write)));
-    let (reason, action, text) = if published && did(|step| *step == Step::CreateUser) {
-        (
-            "Provisioned",
-            "Provision",
-            format!("IAM user {user} with access key {key}; credential in Secret {secret}"),
-        )
-    } else if published {
-        (
-            "KeyReplaced",
-            "Replace",
-            format!("access key {key} is in Secret {secret}; {}", previous_note(identity, world)),
-        )
-    } else if did(|step| matches!(step, Step::DeactivateKey(_))) {
-        (
-            "KeyDeactivated",
-            "Retire",
-            format!(
-                "the previous access key of IAM user {user} was made Inactive; it is deleted after a soak"
-            ),
-        )
-    } else if did(|step| matches!(step, Step::DeleteKey(_))) {
-        (
-            "KeyDeleted",
-            "Retire",
-            format!("an access key of IAM user {user} that is no longer in use was deleted"),
-        )
-    } else if did(|step| matches!(step, Step::WriteSecret(crate::step::SecretWrite::Repair { .. }))) {
-        ("SecretRepaired", "Repair", format!("Secret {secret} was brought back to what the spec asks for"))
-    } else if did(|step| *step == Step::PutPolicy) {
-        ("PolicyUpdated", "Update", format!("the sending policy of IAM user {user} was updated"))
-    } else {
-        return None;
-    };
-    Some(Note { warning: false, reason, action, text })
-}
-
-fn is_publish(write: &crate::step::SecretWrite) -> bool {
-    matches!(write, crate::step::SecretWrite::Create(_) | crate::step::SecretWrite::Publish(_))
-}
-
-fn previous_note(identity: &Identity, world: &World) -> String {
-    let previous = ours(identity, world).and_then(Record::previous_key);
-    previous.map_or_else(
-        || "no earlier key is left".to_owned(),
-        |previous| {
-            let until = after(previous.superseded_at, identity.durations.overlap);
-            format!(
-                "the earlier key {} works until {until}: pods that mount the Secret as a volume follow by themselves, \
-                 pods that read it as environment variables or by subPath must restart by then",
-                previous.key
-            )
-        },
-    )
 }
 
 #[cfg(test)]

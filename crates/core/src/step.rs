@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::iam::{Failure, KeyList, UserFacts};
 use crate::key::KeyId;
+use crate::login::Login;
 use crate::reason::Reason;
 use crate::record::Record;
 use crate::secret::SecretFacts;
@@ -35,6 +36,8 @@ pub enum Step {
     DeactivateKey(KeyId),
     /// `DeleteAccessKey`.
     DeleteKey(KeyId),
+    /// `DetachUserPolicy` of a quarantine policy that AWS attached.
+    DetachPolicy(String),
     /// `DeleteUserPolicy`.
     DeletePolicy,
     /// `DeleteUser`.
@@ -48,17 +51,38 @@ pub enum Step {
     RemoveFinalizer,
     /// Write the target Secret.
     WriteSecret(SecretWrite),
+    /// Log in with a key at an SMTP endpoint and out again; no mail is sent.
+    ProbeLogin(Probe),
+    /// The minted key does not log in: it will not be published.
+    Reject(KeyId),
     /// What an unclear outcome may have left behind has been looked for: the memo may drop it.
     Forget,
     /// Stay in the pass until then.
     Pause {
         /// When to go on.
         until: Timestamp,
+        /// Reason, for the status.
+        reason: Reason,
         /// What is waited for, for the status.
         message: String,
     },
     /// The pass is over.
     End(End),
+}
+
+/// A login to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The key: the one minted in this pass, or the published one.
+    pub key: KeyId,
+    /// Region that the password is for.
+    pub region: String,
+    /// Host name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// True if TLS begins with the first byte; STARTTLS else.
+    pub implicit_tls: bool,
 }
 
 /// A write of the target Secret. Every one is conditional (rule R2): on absence, or on the version
@@ -130,6 +154,8 @@ pub enum Effect {
     LastUsed(Option<Timestamp>),
     /// A key was made.
     Minted(KeyId),
+    /// How an SMTP endpoint answered a login.
+    Login(Login),
     /// IAM said no, or nothing.
     Iam(Failure),
     /// The API server said no, or nothing.

@@ -49,6 +49,7 @@ pub fn record(key: &KeyId) -> Record {
         key: Some(key.clone()),
         issued_at: Some(time(0)),
         previous: Some(None),
+        rotation_trigger: Some(String::new()),
         policy_hash: Some("p".into()),
         tags_hash: Some("t".into()),
         boundary: Some(String::new()),

@@ -9,6 +9,17 @@ pub struct Durations {
     pub settle: SignedDuration,
     /// How long a new key may take until SES knows it; waited in place of a login.
     pub key_settle: SignedDuration,
+    /// Pause before the first login with a new key; doubles from there.
+    pub first_login: SignedDuration,
+    /// How long SES may refuse a new key before that counts as final.
+    pub login_window: SignedDuration,
+    /// When a login is tried again that found nobody to ask.
+    pub login_again: SignedDuration,
+    /// How long volumes may take to show a changed Secret: a use of the key before it within that
+    /// time says nothing about who still holds it.
+    pub refresh: SignedDuration,
+    /// The shortest overlap, and the shortest soak.
+    pub least_overlap: SignedDuration,
     /// How long a superseded key stays usable.
     pub overlap: SignedDuration,
     /// How long a deactivated key is kept before it is deleted.
@@ -29,6 +40,11 @@ impl Default for Durations {
         Self {
             settle: SignedDuration::from_secs(crate::iam::SETTLE_SECONDS),
             key_settle: SignedDuration::from_secs(60),
+            first_login: SignedDuration::from_secs(5),
+            login_window: SignedDuration::from_mins(5),
+            login_again: SignedDuration::from_hours(1),
+            refresh: SignedDuration::from_mins(10),
+            least_overlap: SignedDuration::from_mins(15),
             overlap: SignedDuration::from_hours(24),
             soak: SignedDuration::from_hours(24),
             loss_backoff: SignedDuration::from_mins(5),
@@ -43,12 +59,15 @@ impl Durations {
     /// The durations, `scale` times shorter but for the two that are bound to real timeouts.
     #[must_use]
     pub fn scaled(self, scale: f64) -> Self {
-        let shorter = |duration: SignedDuration| {
-            SignedDuration::try_from_secs_f64(duration.as_secs_f64() / scale).unwrap_or(duration)
-        };
+        let shorter = |duration| shortened(duration, scale);
         Self {
             settle: shorter(self.settle),
             key_settle: shorter(self.key_settle),
+            first_login: shorter(self.first_login),
+            login_window: shorter(self.login_window),
+            login_again: shorter(self.login_again),
+            refresh: shorter(self.refresh),
+            least_overlap: shorter(self.least_overlap),
             overlap: shorter(self.overlap),
             soak: shorter(self.soak),
             loss_backoff: shorter(self.loss_backoff),
@@ -56,6 +75,21 @@ impl Durations {
             ..self
         }
     }
+}
+
+impl Durations {
+    /// The durations with another overlap, and the soak that goes with it: as long, but no longer
+    /// than usual.
+    #[must_use]
+    pub fn with_overlap(self, overlap: SignedDuration) -> Self {
+        let soak = overlap.min(self.soak).max(self.least_overlap);
+        Self { overlap, soak, ..self }
+    }
+}
+
+/// `duration`, `scale` times shorter.
+pub fn shortened(duration: SignedDuration, scale: f64) -> SignedDuration {
+    SignedDuration::try_from_secs_f64(duration.as_secs_f64() / scale).unwrap_or(duration)
 }
 
 /// `time` plus `duration`, or the end of time.

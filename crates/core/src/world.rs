@@ -15,7 +15,10 @@ use crate::key::KeyId;
 use crate::secret::SecretFacts;
 use crate::step::{Refusal, Step};
 
-pub use parts::{Applied, Attempt, Basis, Fence, Memo, Minted, Publish, Teardown};
+pub use parts::{
+    Applied, Attempt, Basis, Fence, KeyLogin, Memo, Minted, Publish, Quarantine, Rejected, Suspicion,
+    Teardown,
+};
 
 /// The custom resource's own facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,9 @@ pub struct ObjectFacts {
     pub finalizer: bool,
     /// Account recorded on it.
     pub account: Option<String>,
+    /// The key that its status reports as logged in. It spares a look after a restart, and is no
+    /// reason for anything else.
+    pub logged_in: Option<KeyId>,
 }
 
 /// The target Secret.
@@ -126,6 +132,8 @@ pub struct World {
     pub failed: Option<(Step, Failed)>,
     /// Mutating steps that were done, in order, for the event.
     pub did: Vec<Step>,
+    /// The pass looks into what the sweep found amiss with the user.
+    pub drift: bool,
     /// What is remembered.
     pub memo: Memo,
 }
@@ -154,6 +162,7 @@ impl World {
                 basis: None,
                 conflicts: 0,
                 minted: None,
+                login: None,
                 publish: Publish::NotSent,
             },
             teardown: Teardown::default(),
@@ -162,6 +171,7 @@ impl World {
             ending: false,
             failed: None,
             did: Vec::new(),
+            drift: memo.suspicion.user || memo.suspicion.policy,
             memo,
         };
         if let Some(facts) = cached {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use aws_double::{Config, Double};
 use control_plane::{ControlPlane, FaultProxy};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use tempfile::TempDir;
 
@@ -96,6 +97,7 @@ impl Bed {
     fn launch_with(&self, binary: &Path, kubeconfig: &str) -> Result<Launch, Error> {
         let kubeconfig = self.write("operator.kubeconfig", kubeconfig)?;
         let endpoints = self.write("endpoints.yaml", &self.aws.endpoints_yaml())?;
+        let ca = self.write("smtp-ca.pem", self.aws.ca_pem())?;
         let http = free_address()?;
         let set = |key: &str, value: String| (key.to_owned(), value);
         let environment = BTreeMap::from([
@@ -107,6 +109,7 @@ impl Bed {
             set("AWS_ACCESS_KEY_ID", aws_double::CALLER_KEY_ID.to_owned()),
             set("AWS_SECRET_ACCESS_KEY", aws_double::CALLER_SECRET.to_owned()),
             set("SES_SMTP_ENDPOINTS_FILE", endpoints.display().to_string()),
+            set("SES_SMTP_SMTP_CA_FILE", ca.display().to_string()),
             set("SES_SMTP_HTTP_ADDRESS", http.clone()),
             set("SES_SMTP_TIME_SCALE", self.scale.to_string()),
             set("SES_SMTP_IAM_RATE", "1000".to_owned()),
@@ -231,6 +234,14 @@ impl Bed {
         let session = tokio::task::spawn_blocking(move || crate::mail::login(&with, &ca).map(|_| ()));
         session.await.map_err(|error| Error::Wrong(error.to_string()))??;
         Ok(credential)
+    }
+
+    /// Reason and text of every event in a namespace.
+    pub async fn events(&self, namespace: &str) -> Result<Vec<(String, String)>, Error> {
+        let events =
+            Api::<Event>::namespaced(self.client.clone(), namespace).list(&ListParams::default()).await?;
+        let told = |event: Event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
+        Ok(events.items.into_iter().map(told).collect())
     }
 
     /// The IAM user of an object, found by its tag.

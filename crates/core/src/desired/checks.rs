@@ -32,13 +32,13 @@ pub fn region(text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
     invalid(Reason::PartitionMismatch, message)
 }
 
-/// Host and port. A host of the spec's own is taken only if it can be nobody's but AWS's or the
+/// Host, port, and whether TLS begins there with the first byte. A host of the spec's own is taken only if it can be nobody's but AWS's or the
 /// admin's: a free one would send the credential to whoever wrote the object.
 pub fn endpoint(
     spec: &SesSmtpCredentialSpec,
     region: &RegionName,
     settings: &Settings,
-) -> Result<(String, u16), Invalid> {
+) -> Result<(String, u16, bool), Invalid> {
     let asked = spec.endpoint.clone().unwrap_or_default();
     let known = settings.regions.get(region);
     let base = match (&asked.host, known) {
@@ -54,7 +54,8 @@ pub fn endpoint(
         None => base,
     };
     let port = port(asked.port, &endpoint)?;
-    Ok((endpoint.host, port))
+    let implicit_tls = endpoint.tls.contains(&port);
+    Ok((endpoint.host, port, implicit_tls))
 }
 
 fn no_endpoint<T>(reason: Reason, region: &RegionName, settings: &Settings) -> Result<T, Invalid> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Desired, Goal, Invalid, Settings};
+use super::{Desired, Goal, Invalid, Settings, VerifyLogin};
 use crate::api::SesSmtpCredential;
 use crate::identity::Installation;
 use crate::reason::Reason;
@@ -15,6 +15,8 @@ fn settings() -> Settings {
         installation: Installation { boundary_name: Some("limits".into()), ..installation() },
         regions: RegionTable::default(),
         durations: Durations::default(),
+        time_scale: 1.0,
+        verify_login: VerifyLogin::Off,
     }
 }
 

@@ -17,8 +17,8 @@ pub fn recorded(view: &View) -> Option<Step> {
         ObjectFacts { account: Some(account), .. } if *account != identity.account => {
             Some(mismatch(account, &identity.account))
         }
-        ObjectFacts { account: Some(_), finalizer: true } => None,
-        ObjectFacts { account: None, finalizer: true } => Some(recorded_again(view, place)),
+        ObjectFacts { account: Some(_), finalizer: true, .. } => None,
+        ObjectFacts { account: None, finalizer: true, .. } => Some(recorded_again(view, place)),
         ObjectFacts { finalizer: false, .. } => Some(place),
     }
 }

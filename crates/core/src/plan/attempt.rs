@@ -12,14 +12,14 @@ use crate::world::{Basis, Publish, SecretView};
 
 use super::keys::{self, Slot};
 use super::view::{Need, View};
-use super::{pause, repair, retire, user, wait};
+use super::{login, repair, retire, user, wait};
 
 /// How often a conditional write is tried again after it was refused as outdated.
 pub const MAX_CONFLICTS: u32 = 3;
 
 /// The steps of an attempt, in order.
 const STEPS: [fn(&View, Need) -> Option<Step>; 9] =
-    [not_too_often, ready, up_to_date, old_enough, room, fenced, slot_freed, minted, settled];
+    [held_back, ready, up_to_date, old_enough, room, fenced, slot_freed, minted, login::proven];
 
 /// Issues a key if one is needed.
 pub fn replace_key(view: &View) -> Option<Step> {
@@ -31,14 +31,23 @@ pub fn replace_key(view: &View) -> Option<Step> {
     step.or_else(|| Some(publish(view, need)))
 }
 
+/// What was just done in vain is not done again at once.
+fn held_back(view: &View, need: Need) -> Option<Step> {
+    not_too_often(view, need).or_else(|| login::held_back(view, need))
+}
+
+/// The pause after the `count`-th time in a row: doubling, up to a cap.
+pub fn backoff(view: &View, count: u32) -> SignedDuration {
+    let durations = &view.desired.identity.durations;
+    let doubled = 2_i32.saturating_pow(count.saturating_sub(1).min(10));
+    durations.loss_backoff.saturating_mul(doubled).min(durations.loss_backoff_cap)
+}
+
 /// A password that is lost again and again is replaced at once the first time, then more and more
 /// slowly: somebody or something is fighting us.
 fn not_too_often(view: &View, need: Need) -> Option<Step> {
     let (count, last) = view.world.memo.losses?;
-    let durations = &view.desired.identity.durations;
-    let doubled = 2_i32.saturating_pow(count.saturating_sub(1).min(10));
-    let pause = durations.loss_backoff.saturating_mul(doubled).min(durations.loss_backoff_cap);
-    let next = after(last, pause);
+    let next = after(last, backoff(view, count));
     let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
     let message = format!(
         "the password was lost {count} times in a short while (Secret deleted or edited): issuing the next key later"
@@ -173,14 +182,6 @@ fn minted(view: &View, _: Need) -> Option<Step> {
     view.world.attempt.minted.is_none().then_some(Step::MintKey)
 }
 
-/// In a rotation the published key works, so nothing is lost by waiting until SES knows the new one.
-fn settled(view: &View, need: Need) -> Option<Step> {
-    let minted = view.world.attempt.minted.as_ref()?;
-    let until = after(minted.at, view.desired.identity.durations.key_settle);
-    (need.is_rotation() && view.now < until)
-        .then(|| pause(until, "waiting until Amazon SES knows the new access key"))
-}
-
 /// True if the minted key waits on purpose, which lifts the limit on its age.
 pub fn may_wait(view: &View) -> bool {
     view.need().is_some_and(Need::is_rotation)
@@ -199,6 +200,7 @@ fn publish(view: &View, need: Need) -> Step {
         key: minted.map(|minted| minted.id.clone()),
         issued_at: minted.map(|minted| seconds(minted.at)),
         previous: Some(superseded(view, need)),
+        rotation_trigger: Some(view.desired.rotation.trigger.clone()),
         attempt: (!keys::orphans(view).is_empty()).then(|| attempt.nonce.clone()),
         found_keys: Vec::new(),
         ..repair::current(view)

@@ -6,20 +6,27 @@ use crate::time::after;
 use crate::world::{Publish, SecretView};
 
 use super::attempt::{self, MAX_CONFLICTS};
-use super::faults;
 use super::view::View;
+use super::{faults, login};
 
 /// Deletes our own unpublished key after a *clear* refusal, or before any publish was sent (R3).
 /// After an unclear publish nothing is deleted: the next pass reads what the Secret names.
 pub fn unpublished_key(view: &View) -> Option<Step> {
     let minted = view.world.attempt.minted.as_ref()?;
     if minted.discarded {
-        return Some(faults::ending(view).unwrap_or_else(attempt::outdated));
+        let refused = || login::rejected(view).map(|rejected| login::refusal(view, rejected));
+        return Some(faults::ending(view).or_else(refused).unwrap_or_else(attempt::outdated));
     }
     let discard = match view.world.attempt.publish {
         Publish::Landed | Publish::Unclear => false,
         Publish::Refused => true,
-        Publish::NotSent => is_too_old(view) || fence_fell(view) || failed(view) || is_unwanted(view),
+        Publish::NotSent => {
+            is_too_old(view)
+                || fence_fell(view)
+                || failed(view)
+                || is_unwanted(view)
+                || login::rejected(view).is_some()
+        }
     };
     (discard && !was_tried(view, &minted.id)).then(|| Step::DeleteKey(minted.id.clone()))
 }

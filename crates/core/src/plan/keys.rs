@@ -29,10 +29,11 @@ pub fn listed(view: &View) -> Option<Step> {
     }
 }
 
-/// An ordinary rotation of a believed Secret left nothing behind that a list could miss.
+/// The replacement of a key that a believed Secret names: nothing was left
+/// behind that a list could miss.
 fn needs_no_settling(view: &View) -> bool {
-    let rotation = matches!(view.need(), None | Some(Need::Region));
-    rotation && view.is_believed() && !view.world.memo.is_dirty()
+    let trusted = view.need().is_none_or(Need::trusts_the_secret);
+    trusted && view.is_believed() && !view.world.memo.is_dirty()
 }
 
 /// A list without the published key is asked for again before anything is built on it (R6).

@@ -8,8 +8,10 @@ mod account;
 mod attempt;
 mod cleanup;
 mod discard;
+mod drift;
 mod faults;
 mod keys;
+mod login;
 mod repair;
 mod retire;
 mod secret;
@@ -28,10 +30,12 @@ use crate::step::{End, Step};
 use crate::time::after;
 use crate::world::World;
 
+pub use login::{is_trusted, known as known_login};
+pub use retire::{deletes_at, still_in_use};
 use view::View;
 pub use view::serves;
 
-/// Most steps in a pass (liveness L3).
+/// Most steps in a pass, pauses and logins not counted (liveness L3).
 pub const MAX_STEPS: usize = 24;
 
 /// The next step towards `goal`, given what is known at `now`.
@@ -45,7 +49,7 @@ pub fn next(goal: &Goal, world: &World, now: Timestamp) -> Step {
 }
 
 /// The checks of a credential that is to be kept, in order.
-const CHECKS: [fn(&View) -> Option<Step>; 16] = [
+const CHECKS: [fn(&View) -> Option<Step>; 20] = [
     discard::unpublished_key,
     faults::ending,
     attempt::contended,
@@ -57,11 +61,15 @@ const CHECKS: [fn(&View) -> Option<Step>; 16] = [
     secret::changeable,
     repair::owner,
     repair::history,
+    drift::user_looked_at,
     attempt::replace_key,
     cleanup::leftovers,
     user::up_to_date,
     repair::secret,
+    retire::revoked,
+    drift::released,
     user::deactivated,
+    login::verified,
 ];
 
 fn serve(view: &View) -> Step {
@@ -73,7 +81,8 @@ fn serve(view: &View) -> Step {
 /// What is due already but can't be done yet is looked at again after a while, not at once.
 fn done(view: &View) -> Step {
     let soonest = after(view.now, view.desired.identity.durations.settle);
-    let due = [retire::due_at(view), cleanup::due_at(view)].into_iter().flatten().min();
+    let due = [retire::due_at(view), cleanup::due_at(view), view.rotation_due_at(), login::due_at(view)];
+    let due = due.into_iter().flatten().min();
     Step::End(End::Done { wake_at: due.map(|at| if at > view.now { at } else { soonest }) })
 }
 
@@ -86,5 +95,5 @@ fn wait(reason: Reason, until: Option<Timestamp>, message: String) -> Step {
 }
 
 fn pause(until: Timestamp, message: &str) -> Step {
-    Step::Pause { until, message: message.to_owned() }
+    Step::Pause { until, reason: Reason::Provisioning, message: message.to_owned() }
 }

@@ -45,7 +45,7 @@ pub fn history(view: &View) -> Option<Step> {
     let known = |previous: Option<Previous>| previous.map(|previous| until_now(view, previous));
     let record = Record {
         key: Some(published.clone()),
-        issued_at: facts.record.issued_at.or(issued),
+        issued_at: facts.record.issued_at.filter(|at| *at <= view.now).or(issued),
         previous: facts.record.previous.clone().filter(|_| !itself).map(known).or(Some(previous)),
         ..facts.record.clone()
     };
@@ -89,6 +89,7 @@ fn wanted(view: &View) -> Option<Record> {
     Some(Record {
         key: Some(key.clone()),
         issued_at: record.issued_at.or(created),
+        rotation_trigger: record.rotation_trigger.or_else(|| Some(view.desired.rotation.trigger.clone())),
         previous: record.previous.or(Some(None)),
         data_hash: Some(rendering.hash(digest)),
         rendered_keys: Some(rendering.keys()),

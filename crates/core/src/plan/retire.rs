@@ -2,18 +2,27 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::desired::Identity;
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::record::{Previous, Record};
 use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
 
+use crate::world::World;
+
 use super::keys;
 use super::view::View;
+
+/// A previous key that is still used stays for so many overlaps at most.
+const MAX_OVERLAPS: i32 = 3;
 
 /// When the previous key's next change is due.
 pub fn due_at(view: &View) -> Option<Timestamp> {
     let previous = view.previous()?;
+    if view.is_revoked(&previous.key) {
+        return Some(previous.superseded_at);
+    }
     let overlap_ends = overlap_ends(view, previous);
     Some(match previous.deactivated_at {
         None => overlap_ends,
@@ -22,9 +31,42 @@ pub fn due_at(view: &View) -> Option<Timestamp> {
     })
 }
 
-/// When the previous key has been usable beside its successor for long enough.
+/// When the previous key has been usable beside its successor for long enough: an overlap after it
+/// was superseded, or after its last use if somebody still uses it.
 pub fn overlap_ends(view: &View, previous: &Previous) -> Timestamp {
-    after(since(view, previous), view.desired.identity.durations.overlap)
+    let overlap = view.desired.identity.durations.overlap;
+    let regular = after(since(view, previous), overlap);
+    let unused = used_late(&view.desired.identity, view.world, previous).map(|used| after(used, overlap));
+    unused.map_or(regular, |unused| regular.max(unused.min(longest(view, previous))))
+}
+
+/// When even a key that is still used goes.
+fn longest(view: &View, previous: &Previous) -> Timestamp {
+    after(since(view, previous), view.desired.identity.durations.overlap.saturating_mul(MAX_OVERLAPS))
+}
+
+/// When the previous key was last used, if that was so late that whoever used it doesn't follow the
+/// Secret: a volume shows the new one within a minute or two.
+fn used_late(identity: &Identity, world: &World, previous: &Previous) -> Option<Timestamp> {
+    let (key, used) = world.memo.last_used.as_ref()?;
+    let followed = after(previous.superseded_at, identity.durations.refresh);
+    (*key == previous.key && *used > followed).then_some(*used)
+}
+
+/// When the previous key was last used, if this pass found that somebody still uses it.
+pub fn still_in_use<'a>(identity: &Identity, world: &'a World) -> Option<(&'a KeyId, Timestamp)> {
+    let previous = world.secret()?.record.previous_key()?;
+    let asked = world.last_used.contains_key(&previous.key) && previous.deactivated_at.is_none();
+    let used = used_late(identity, world, previous).filter(|_| asked)?;
+    Some((&previous.key, used))
+}
+
+/// When the previous key will be deleted, as far as is known.
+pub fn deletes_at(identity: &Identity, world: &World, previous: &Previous) -> Timestamp {
+    let durations = &identity.durations;
+    let used = used_late(identity, world, previous).unwrap_or(previous.superseded_at);
+    let inactive = previous.deactivated_at.unwrap_or_else(|| after(used, durations.overlap));
+    after(inactive, durations.soak)
 }
 
 /// Since when the previous key is superseded: the recorded time, but not before IAM made the
@@ -64,7 +106,31 @@ fn retire(view: &View, previous: &Previous) -> Option<Step> {
         (KeyStatus::Inactive, _) => noted(view, Some(deactivated_now(view, previous))),
         // Also a key that somebody made Active again, or whose recorded date was forged: the soak
         // begins anew.
-        (KeyStatus::Active | KeyStatus::Other, _) => Step::DeactivateKey(key.id.clone()),
+        (KeyStatus::Active | KeyStatus::Other, _) => unless_used(view, previous),
+    })
+}
+
+/// The last-used brake: a key that somebody still uses stays longer, though not for ever.
+fn unless_used(view: &View, previous: &Previous) -> Step {
+    if view.now >= longest(view, previous) || view.world.last_used.contains_key(&previous.key) {
+        return Step::DeactivateKey(previous.key.clone());
+    }
+    Step::ReadLastUsed(previous.key.clone())
+}
+
+/// A previous key that is known to be leaked goes at once, whatever uses it: the one exception to
+/// overlap and soak (S3).
+pub fn revoked(view: &View) -> Option<Step> {
+    let previous = view.previous()?;
+    if !view.is_revoked(&previous.key) || view.published() == Some(&previous.key) {
+        return None;
+    }
+    if view.live().is_none() {
+        return Some(Step::ReadSecret);
+    }
+    keys::listed(view).or_else(|| match view.keys()?.get(&previous.key) {
+        Some(key) => Some(Step::DeleteKey(key.id.clone())),
+        None => Some(vanished(view, previous)),
     })
 }
 

@@ -7,6 +7,7 @@ use crate::desired::Identity;
 use crate::iam::{Blocker, KeyStatus};
 use crate::identity::{Ownership, ownership};
 use crate::key::KeyId;
+use crate::names::QUARANTINE_POLICIES;
 use crate::reason::Reason;
 use crate::secret::SecretFacts;
 use crate::step::{End, SecretWrite, Step};
@@ -139,6 +140,7 @@ impl Scene<'_> {
         let (blocker, said_at) = teardown.blocker?;
         match blocker {
             Blocker::AccessKeys => self.keys_removed(said_at),
+            Blocker::AttachedPolicies => Some(self.detached(said_at)),
             other => Some(self.foreign(other)),
         }
     }
@@ -161,12 +163,15 @@ impl Scene<'_> {
             let message = "IAM says that the user holds access keys but lists none; trying again".to_owned();
             return Some(wait(Reason::Deleting, None, message));
         }
+        let listed = self.key_removed(said_at);
+        listed.or_else(|| self.after_lag(self.world.keys()?.at))
+    }
+
+    /// The next key of a list that is younger than IAM's refusal.
+    fn key_removed(&self, said_at: Timestamp) -> Option<Step> {
         match self.world.keys().filter(|listing| listing.at >= said_at) {
             None => Some(Step::ListKeys),
-            Some(listing) => match listing.list.keys.first() {
-                Some(key) => Some(Step::DeleteKey(key.id.clone())),
-                None => self.after_lag(listing.at),
-            },
+            Some(listing) => listing.list.keys.first().map(|key| Step::DeleteKey(key.id.clone())),
         }
     }
 
@@ -177,6 +182,26 @@ impl Scene<'_> {
         (self.world.teardown.conflicts > 1 || empty_at_once)
             .then(|| pause(until, "waiting until IAM shows every key there may be"))
             .filter(|_| self.now < until)
+    }
+
+    /// A quarantine policy that AWS attached is taken off, once no key is left that it is about. No
+    /// right tells which policies are attached: those that AWS has are tried in turn.
+    fn detached(&self, said_at: Timestamp) -> Step {
+        let teardown = &self.world.teardown;
+        if teardown.detached_in_vain {
+            return self.foreign(Blocker::AttachedPolicies);
+        }
+        if let Some(step) = self.key_removed(said_at).filter(|_| teardown.detached.is_empty()) {
+            return step;
+        }
+        let arns = QUARANTINE_POLICIES.iter().map(|name| self.quarantine_arn(name));
+        let mut left = arns.filter(|arn| !teardown.detached.contains(arn));
+        left.next().map_or(Step::DeleteUser, Step::DetachPolicy)
+    }
+
+    fn quarantine_arn(&self, name: &str) -> String {
+        let partition = self.identity.user_arn.split(':').nth(1).unwrap_or("aws");
+        format!("arn:{partition}:iam::aws:policy/{name}")
     }
 
     fn foreign(&self, blocker: Blocker) -> Step {

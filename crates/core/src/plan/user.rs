@@ -119,7 +119,8 @@ fn tags(view: &View) -> Option<Step> {
 
 fn policy(view: &View) -> Option<Step> {
     let recorded = view.recorded(|record| record.policy_hash.as_ref());
-    let holds = !view.is_fresh() && recorded == Some(&view.desired.policy.hash);
+    let doubted = view.is_fresh() || view.world.memo.suspicion.policy;
+    let holds = !doubted && recorded == Some(&view.desired.policy.hash);
     if view.world.applied.policy || holds {
         return None;
     }

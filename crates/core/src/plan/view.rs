@@ -32,16 +32,27 @@ pub enum Need {
     Gone,
     /// The published password is nowhere in the data.
     Lost,
+    /// The published key is known to be leaked.
+    Revoked,
     /// The record holds no digest, so the password in the data can't be confirmed.
     Unconfirmed,
     /// The password is for another Region.
     Region,
+    /// The spec's trigger was changed.
+    Trigger,
+    /// The key has reached the age at which it is replaced.
+    Age,
 }
 
 impl Need {
     /// True if the published key works, so the new one may take its time (protocol step 7).
     pub fn is_rotation(self) -> bool {
-        matches!(self, Self::Unconfirmed | Self::Region)
+        matches!(self, Self::Unconfirmed | Self::Region | Self::Trigger | Self::Age)
+    }
+
+    /// True if record and data may be believed although a new key is needed.
+    pub fn trusts_the_secret(self) -> bool {
+        matches!(self, Self::Region | Self::Trigger | Self::Age | Self::Revoked)
     }
 
     /// True if no Secret names a key.
@@ -129,8 +140,11 @@ impl<'a> View<'a> {
     /// would keep the key for as long as the forger likes.
     pub fn is_ahead_of_time(&self) -> bool {
         let ahead = |at: Timestamp| at > self.now;
-        self.previous()
-            .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
+        let issued = self.secret().and_then(|facts| facts.record.issued_at);
+        issued.is_some_and(ahead)
+            || self
+                .previous()
+                .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
     }
 
     /// The digest of the password for the wanted Region.
@@ -151,10 +165,42 @@ impl<'a> View<'a> {
         }
         match self.password_digest() {
             Some(digest) if facts.holds(digest) == Some(false) => Some(Need::Lost),
-            Some(_) => None,
+            _ if self.is_revoked(key) => Some(Need::Revoked),
+            Some(_) => self.is_due(&facts.record),
             None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
             None => Some(Need::Region),
         }
+    }
+
+    /// Whether a key that is as it should be is to be replaced all the same.
+    fn is_due(&self, record: &Record) -> Option<Need> {
+        let rotation = &self.desired.rotation;
+        if record.rotation_trigger.as_deref().is_some_and(|recorded| rotation.is_triggered(recorded)) {
+            return Some(Need::Trigger);
+        }
+        let due = rotation.due_at(record.issued_at?)?;
+        (self.now >= due).then_some(Need::Age)
+    }
+
+    /// When the published key reaches the age at which it is replaced.
+    pub fn rotation_due_at(&self) -> Option<Timestamp> {
+        self.desired.rotation.due_at(self.secret()?.record.issued_at?)
+    }
+
+    /// True if the spec names the key as leaked, or AWS found one of the keys that the user held
+    /// when this one had been made.
+    pub fn is_revoked(&self, key: &KeyId) -> bool {
+        self.desired.revoked.contains(key) || self.is_quarantined(key)
+    }
+
+    fn is_quarantined(&self, key: &KeyId) -> bool {
+        let Some(quarantine) = &self.world.memo.suspicion.quarantine else { return false };
+        let minted = self.world.attempt.minted.as_ref().filter(|minted| minted.id == *key);
+        let listed = self.keys().and_then(|listing| listing.get(key)).map(|key| key.created);
+        let recorded = self.published().filter(|published| *published == key);
+        let recorded = recorded.and_then(|_| self.secret()?.record.issued_at);
+        let made = minted.map(|minted| minted.at).or(listed).or(recorded);
+        made.is_none_or(|made| made < quarantine.since)
     }
 
     /// True if two lists a settle time apart lack the key (R6), or if this pass had to make the

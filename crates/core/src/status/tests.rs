@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{compute, differs, note};
 use crate::api::{SesSmtpCredential, SesSmtpCredentialStatus};
-use crate::desired::{Desired, Goal, Settings};
+use crate::desired::{Desired, Goal, Settings, VerifyLogin};
 use crate::reason::Reason;
 use crate::record::{Previous, Record};
 use crate::region::RegionTable;
@@ -26,6 +26,8 @@ fn goal(change: impl FnOnce(&mut SesSmtpCredential)) -> Goal {
         installation: installation(),
         regions: RegionTable::default(),
         durations: Durations::default(),
+        time_scale: 1.0,
+        verify_login: VerifyLogin::Off,
     };
     Goal::of(&object, &settings)
 }
@@ -50,7 +52,7 @@ fn world(record: Option<Record>) -> World {
         touched: false,
         content: None,
     });
-    let object = ObjectFacts { finalizer: true, account: Some(installation().account) };
+    let object = ObjectFacts { finalizer: true, account: Some(installation().account), logged_in: None };
     World::new(object, facts, Memo::default(), "n".into(), time(0))
 }
 

@@ -4,11 +4,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::iam::{Blocker, Failure, KeyStatus, UserFacts};
 use crate::key::KeyId;
+use crate::login::Login;
 use crate::secret::{Content, SecretFacts};
 use crate::step::{Effect, Refusal, SecretWrite, Step};
 
 use super::{
-    Applied, Basis, Failed, Fence, Listing, Minted, ObjectFacts, Publish, SecretView, UserView, World,
+    Applied, Basis, Failed, Fence, KeyLogin, Listing, Minted, Publish, Rejected, SecretView, UserView, World,
 };
 
 impl World {
@@ -23,6 +24,7 @@ impl World {
             Effect::Keys(list) => self.listed(Listing { list, at: now }),
             Effect::LastUsed(at) => self.used(step, at),
             Effect::Minted(id) => self.minted(id, now),
+            Effect::Login(answer) => self.answered(step, answer, now),
             Effect::Iam(failure) => self.iam_failed(step, failure, now),
             Effect::Cluster(refusal) => self.refused(step, refusal, now),
         }
@@ -37,7 +39,10 @@ impl World {
     fn done(&mut self, step: &Step, now: Timestamp) {
         match step {
             Step::CreateUser => self.created(now),
-            Step::PutPolicy => self.applied.policy = true,
+            Step::PutPolicy => {
+                self.applied.policy = true;
+                self.memo.suspicion.policy = false;
+            }
             Step::TagUser => self.applied.tags = true,
             Step::PutBoundary => self.applied.boundary = true,
             Step::TagReleased => self.teardown.tagged = true,
@@ -46,13 +51,16 @@ impl World {
             Step::DeletePolicy => self.teardown.policy_gone = true,
             Step::DeleteUser => self.teardown.user_gone = true,
             Step::AddFinalizer { account } => {
-                self.object = ObjectFacts { finalizer: true, account: Some(account.clone()) };
+                self.object.finalizer = true;
+                self.object.account = Some(account.clone());
             }
             Step::RemoveFinalizer => self.object.finalizer = false,
+            Step::DetachPolicy(policy) => self.detached(policy),
+            Step::Reject(key) => self.reject(key, now),
             Step::Forget => self.forget(),
             _ => {}
         }
-        if !matches!(step, Step::Pause { .. } | Step::Forget) {
+        if !matches!(step, Step::Pause { .. } | Step::Forget | Step::Reject(_)) {
             self.did.push(step.clone());
         }
     }
@@ -63,10 +71,12 @@ impl World {
         self.listings.clear();
         self.applied = Applied { policy: false, tags: true, boundary: true };
         self.memo.user_seen.get_or_insert(now);
+        self.memo.suspicion.user = false;
     }
 
     fn found(&mut self, facts: UserFacts, now: Timestamp) {
         self.user = UserView::Found(facts);
+        self.memo.suspicion.user = false;
         self.memo.user_seen.get_or_insert(now);
     }
 
@@ -82,7 +92,43 @@ impl World {
     fn used(&mut self, step: &Step, at: Option<Timestamp>) {
         if let Step::ReadLastUsed(id) = step {
             self.last_used.insert(id.clone(), at);
+            self.memo.last_used = at.map(|at| (id.clone(), at));
         }
+    }
+
+    /// A login with the key that waits to be published says nothing of the published one.
+    fn answered(&mut self, step: &Step, answer: Login, now: Timestamp) {
+        let Step::ProbeLogin(probe) = step else { return };
+        let unpublished = self.attempt.publish == Publish::NotSent
+            && self.attempt.minted.as_ref().is_some_and(|minted| minted.id == probe.key);
+        let slot = if unpublished { &mut self.attempt.login } else { &mut self.memo.login };
+        let before = slot.take().filter(|login| login.key == probe.key && login.region == probe.region);
+        let refused = answer == Login::Refused || before.as_ref().is_some_and(|login| login.refused);
+        *slot = Some(KeyLogin {
+            key: probe.key.clone(),
+            region: probe.region.clone(),
+            answer,
+            at: now,
+            tries: before.map_or(1, |login| login.tries.saturating_add(1)),
+            refused,
+        });
+    }
+
+    fn reject(&mut self, key: &KeyId, now: Timestamp) {
+        let Some(login) = self.attempt.login.as_ref().filter(|login| login.key == *key) else { return };
+        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.region == login.region);
+        self.memo.rejected = Some(Rejected {
+            key: key.clone(),
+            region: login.region.clone(),
+            answer: if login.refused { Login::Refused } else { login.answer },
+            at: now,
+            count: before.map_or(1, |rejected| rejected.count.saturating_add(1)),
+        });
+    }
+
+    fn detached(&mut self, policy: &str) {
+        self.teardown.detached.insert(policy.to_owned());
+        self.memo.suspicion.quarantine = None;
     }
 
     fn minted(&mut self, id: KeyId, now: Timestamp) {
@@ -93,6 +139,7 @@ impl World {
     fn forget(&mut self) {
         self.memo.retry = false;
         self.memo.unclear = None;
+        self.memo.suspicion.keys = false;
     }
 
     fn set_inactive(&mut self, id: &KeyId) {
@@ -157,6 +204,8 @@ impl World {
     /// A replacement for a password that was lost counts against the next; an ordinary one doesn't.
     fn published(&mut self, now: Timestamp) {
         self.attempt.publish = Publish::Landed;
+        self.memo.login = self.attempt.login.take();
+        self.memo.rejected = None;
         let rotated = self.secret().is_some_and(SecretFacts::is_consistent);
         let provisioned = matches!(self.user, UserView::Fresh);
         if !rotated && !provisioned {
@@ -169,6 +218,7 @@ impl World {
         match (step, &failure) {
             (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
             (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
+            (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy),
             (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
             (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
             (Step::DeleteUser, Failure::Conflict(blocker)) => self.blocked(*blocker, now),
@@ -194,6 +244,8 @@ impl World {
     }
 
     fn blocked(&mut self, blocker: Blocker, now: Timestamp) {
+        let attached = blocker == Blocker::AttachedPolicies;
+        self.teardown.detached_in_vain |= attached && !self.teardown.detached.is_empty();
         self.teardown.blocker = Some((blocker, now));
         self.teardown.conflicts += 1;
     }

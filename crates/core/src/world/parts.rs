@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::iam::Blocker;
 use crate::key::KeyId;
+use crate::login::Login;
 use crate::secret::SecretFacts;
 
 /// What this pass has put in force in IAM.
@@ -92,8 +93,74 @@ pub struct Attempt {
     pub conflicts: u32,
     /// The key that was made.
     pub minted: Option<Minted>,
+    /// What a login with it has shown.
+    pub login: Option<KeyLogin>,
     /// What became of the publishing write.
     pub publish: Publish,
+}
+
+/// What logins with a key in a Region have shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLogin {
+    /// The key.
+    pub key: KeyId,
+    /// The Region.
+    pub region: String,
+    /// The latest answer.
+    pub answer: Login,
+    /// When it came.
+    pub at: Timestamp,
+    /// How often it was tried.
+    pub tries: u32,
+    /// True if SES refused one of the logins.
+    pub refused: bool,
+}
+
+/// A key that was made and not published because it did not log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The key.
+    pub key: KeyId,
+    /// The Region.
+    pub region: String,
+    /// The last answer.
+    pub answer: Login,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// How many keys in a row fared so.
+    pub count: u32,
+}
+
+/// What a look at the whole account found amiss, to be looked into by a pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspicion {
+    /// The user is gone, or its path, tags or boundary are not what they should be.
+    pub user: bool,
+    /// The inline policy is not what it should be.
+    pub policy: bool,
+    /// The keys are not what the record says.
+    pub keys: bool,
+    /// AWS found one of the keys in public and attached a quarantine policy.
+    pub quarantine: Option<Quarantine>,
+}
+
+impl Suspicion {
+    /// Both together. A quarantine counts from when it was first seen.
+    pub fn add(&mut self, other: Self) {
+        self.user |= other.user;
+        self.policy |= other.policy;
+        self.keys |= other.keys;
+        self.quarantine = self.quarantine.take().or(other.quarantine);
+    }
+}
+
+/// A quarantine policy on the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// ARN of the policy.
+    pub policy: String,
+    /// When it was first seen: every key made before may be the one that leaked.
+    pub since: Timestamp,
 }
 
 /// How far a teardown has come.
@@ -109,6 +176,10 @@ pub struct Teardown {
     pub user_gone: bool,
     /// The user was tagged as released.
     pub tagged: bool,
+    /// Quarantine policies that aren't attached, or no longer.
+    pub detached: BTreeSet<String>,
+    /// IAM still spoke of attached policies after that.
+    pub detached_in_vain: bool,
     /// The Secret was released.
     pub secret_released: bool,
     /// What kept the user from being deleted, and when IAM said so last.
@@ -134,11 +205,19 @@ pub struct Memo {
     pub inactive: Option<KeyId>,
     /// When the user was first proved to exist.
     pub user_seen: Option<Timestamp>,
+    /// What logins with the published key have shown.
+    pub login: Option<KeyLogin>,
+    /// The last key that was given up because it did not log in.
+    pub rejected: Option<Rejected>,
+    /// When the previous key was last used, as far as it was asked.
+    pub last_used: Option<(KeyId, Timestamp)>,
+    /// What the sweep found amiss.
+    pub suspicion: Suspicion,
 }
 
 impl Memo {
     /// True if keys may be left over.
     pub fn is_dirty(&self) -> bool {
-        self.retry || self.unclear.is_some()
+        self.retry || self.unclear.is_some() || self.suspicion.keys
     }
 }

@@ -23,6 +23,8 @@ pub struct User {
     pub policy: Option<String>,
     pub keys: Vec<Key>,
     pub foreign: Option<Blocker>,
+    /// ARNs of attached policies.
+    pub attached: Vec<String>,
 }
 
 /// The account.
@@ -51,14 +53,22 @@ impl Account {
             tags: spec.tags.clone(),
             boundary: spec.boundary.clone(),
         };
-        let user = User { facts, policy: None, keys: Vec::new(), foreign: None };
+        let user = User { facts, policy: None, keys: Vec::new(), foreign: None, attached: Vec::new() };
         self.users.insert(spec.name.clone(), user);
+        Ok(())
+    }
+
+    pub fn detach(&mut self, name: &str, policy: &str) -> Reply<()> {
+        let attached = &mut self.user(name)?.attached;
+        let at = attached.iter().position(|arn| arn == policy).ok_or(Failure::Absent)?;
+        attached.remove(at);
         Ok(())
     }
 
     pub fn delete_user(&mut self, name: &str) -> Reply<()> {
         let user = self.user(name)?;
         let blocker = user.foreign.or((!user.keys.is_empty()).then_some(Blocker::AccessKeys));
+        let blocker = blocker.or((!user.attached.is_empty()).then_some(Blocker::AttachedPolicies));
         if let Some(blocker) = blocker.or(user.policy.as_ref().map(|_| Blocker::InlinePolicies)) {
             return Err(Failure::Conflict(blocker));
         }

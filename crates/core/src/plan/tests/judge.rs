@@ -25,6 +25,8 @@ pub struct Judge {
     /// Somebody else made or changed keys: the limit of two isn't ours to keep.
     pub meddled: bool,
     exempt: BTreeSet<KeyId>,
+    /// Keys known to be leaked: S3 gives them no overlap.
+    revoked: BTreeSet<KeyId>,
     /// The recorded dates were forged: IAM's own date of the successor is what is left to count from.
     pub forged: bool,
     /// Two operators at once: what one saw may be outdated when its call arrives.
@@ -45,6 +47,11 @@ impl Judge {
     /// A person ended this key: S2 and S3 don't speak of it.
     pub fn exempt(&mut self, key: &KeyId) {
         self.exempt.insert(key.clone());
+    }
+
+    /// The key is known to be leaked.
+    pub fn revoked(&mut self, key: &KeyId) {
+        self.revoked.insert(key.clone());
     }
 
     /// Early retirement is a fault again.
@@ -140,7 +147,7 @@ impl Sim {
         let recorded = self.seen().and_then(|facts| Some(facts.record.previous_key()?.superseded_at));
         let since = if self.judge.forged { listed.created } else { since.min(recorded.unwrap_or(since)) };
         let since = since.max(listed.created);
-        let overlap = self.settings.durations.overlap;
+        let overlap = self.identity().durations.overlap;
         // Records hold whole seconds.
         let ends = after(crate::time::seconds(since), overlap);
         assert!(self.now >= ends, "S3: {id} deactivated at {}, overlap ends {ends}", self.now);
@@ -154,12 +161,13 @@ impl Sim {
         self.judge.dead.insert(id.clone());
         let needed = self.key_numbers().len() == 2;
         let lost = self.judge.lost && needed && !self.logs_in();
-        if !self.judge.published.contains_key(id) || lost || self.judge.meddled_secret {
+        let revoked = self.judge.revoked.contains(id) && self.named().as_ref() != Some(id);
+        if !self.judge.published.contains_key(id) || lost || revoked || self.judge.meddled_secret {
             return;
         }
         assert_eq!(status, KeyStatus::Inactive, "S3: {id} deleted while Active");
         let Some(since) = self.judge.deactivated.get(id) else { return };
-        let soaked = self.now >= after(crate::time::seconds(*since), self.settings.durations.soak);
+        let soaked = self.now >= after(crate::time::seconds(*since), self.identity().durations.soak);
         assert!(soaked || needed, "S3: {id} deleted during its soak");
     }
 

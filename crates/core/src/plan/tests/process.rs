@@ -12,6 +12,7 @@ use crate::desired::{Desired, Goal};
 use crate::iam::{Failure, KeyStatus};
 use crate::key::KeyId;
 use crate::layout;
+use crate::login::Login;
 use crate::names::tag;
 use crate::password::{SecretAccessKey, SmtpPassword, derive};
 use crate::plan::{MAX_STEPS, next};
@@ -78,7 +79,7 @@ impl Running {
             self.check_end(sim);
             return Progress::Ended(end);
         }
-        self.ended += 1;
+        self.ended += usize::from(!matches!(step, Step::Pause { .. } | Step::ProbeLogin(_)));
         assert!(self.ended <= MAX_STEPS, "L3: {}", self.outcome(None));
         self.steps.push(step.clone());
         match step {
@@ -86,7 +87,7 @@ impl Running {
                 assert!(until > sim.now, "a pause that is over: {}", self.outcome(None));
                 Progress::Paused(until)
             }
-            Step::Forget => self.fold(sim, &step, Effect::Done),
+            Step::Forget | Step::Reject(_) => self.fold(sim, &step, Effect::Done),
             _ => self.call(sim, &step),
         }
     }
@@ -168,6 +169,7 @@ impl Running {
             }
             Step::WriteSecret(write) => self.write(sim, write),
             Step::MintKey => self.mint(sim),
+            Step::ProbeLogin(probe) => Effect::Login(self.login(sim, &probe.key)),
             _ => self.iam(sim, step).unwrap_or_else(Effect::Iam),
         }
     }
@@ -188,6 +190,18 @@ impl Running {
                 Effect::Minted(id)
             }
         }
+    }
+
+    fn login(&self, sim: &mut Sim, key: &KeyId) -> Login {
+        let own = self.minted.as_ref().filter(|(id, _)| id == key).map(|(_, password)| password.expose());
+        let password = own.map_or_else(|| self.recovered().unwrap(), ToString::to_string);
+        sim.login(key, &password)
+    }
+
+    fn recovered(&self) -> Option<String> {
+        let record = &self.world.secret()?.record;
+        let digest = record.password_digests.get(self.desired().region.as_str())?;
+        Some(layout::recover(self.live.as_ref()?.data.as_ref()?, digest)?.expose().to_string())
     }
 
     fn desired(&self) -> &Desired {
@@ -216,6 +230,7 @@ impl Running {
             Step::PutPolicy => account.user(&name)?.policy = Some(self.desired().policy.document.clone()),
             Step::DeactivateKey(id) => account.key(&name, id)?.listed.status = KeyStatus::Inactive,
             Step::DeleteKey(id) => account.delete_key(&name, id)?,
+            Step::DetachPolicy(policy) => account.detach(&name, policy)?,
             Step::DeletePolicy => account.delete_policy(&name)?,
             Step::DeleteUser => account.delete_user(&name)?,
             other => panic!("not a call to IAM: {other:?}"),
@@ -326,6 +341,9 @@ pub fn word(step: &Step) -> String {
         Step::ReadLastUsed(id) => format!("ReadLastUsed:{}", number(id)),
         Step::AddFinalizer { .. } => "AddFinalizer".into(),
         Step::Pause { .. } => "Pause".into(),
+        Step::ProbeLogin(probe) => format!("Login:{}", number(&probe.key)),
+        Step::Reject(id) => format!("Reject:{}", number(id)),
+        Step::DetachPolicy(_) => "DetachPolicy".into(),
         Step::WriteSecret(SecretWrite::Repair { render: true, .. }) => "Render".into(),
         Step::WriteSecret(write) => format!("{write:?}").split(['(', ' ']).next().unwrap().to_owned(),
         Step::End(End::Done { .. }) => "Done".into(),

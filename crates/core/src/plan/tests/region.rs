@@ -18,7 +18,7 @@ fn a_region_change_overlaps_soaks_and_ends() {
     assert_eq!(sim.key_numbers(), [1, 2]);
     went(&sim.pass(&mut operator), "Done");
     sim.pass_time(24 * 3600);
-    went(&sim.pass(&mut operator), "ReadSecret ListKeys DeactivateKey:1 Annotate Done");
+    went(&sim.pass(&mut operator), "ReadSecret ListKeys ReadLastUsed:1 DeactivateKey:1 Annotate Done");
     went(&sim.pass(&mut Operator::default()), "Done");
     sim.pass_time(24 * 3600);
     went(&sim.pass(&mut operator), "ReadSecret ListKeys DeleteKey:1 Annotate Done");
@@ -34,8 +34,7 @@ fn there_and_back_waits_for_a_slot() {
     let outcome = sim.pass(&mut operator);
     let Some(crate::step::End::Wait { until: Some(until), .. }) = outcome.end else { panic!("{outcome}") };
     sim.wait_until(until);
-    let expected =
-        "ReadSecret ListKeys DeactivateKey:1 Annotate Fence DeleteKey:1 MintKey Pause Publish Done";
+    let expected = "ReadSecret ListKeys ReadLastUsed:1 DeactivateKey:1 Annotate Fence DeleteKey:1 MintKey Pause Publish Done";
     went(&sim.pass(&mut operator), expected);
     assert!(sim.logs_in());
     assert_eq!(sim.key_numbers(), [2, 3]);
@@ -71,7 +70,7 @@ fn a_reactivated_previous_key_soaks_anew() {
     let name = sim.user_name();
     sim.account.key(&name, &crate::test::key(1)).unwrap().listed.status = crate::iam::KeyStatus::Active;
     sim.pass_time(24 * 3600);
-    went(&sim.pass(&mut operator), "ReadSecret ListKeys DeactivateKey:1 Annotate Done");
+    went(&sim.pass(&mut operator), "ReadSecret ListKeys ReadLastUsed:1 DeactivateKey:1 Annotate Done");
     sim.settle(&mut operator, 10);
     whole(&mut sim);
 }

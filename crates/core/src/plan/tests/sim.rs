@@ -11,9 +11,10 @@ use super::iam::Account;
 use super::judge::Judge;
 use super::process::{Operator, Outcome};
 use crate::api::{SesSmtpCredential, SesSmtpCredentialSpec};
-use crate::desired::{Goal, Identity, Settings};
+use crate::desired::{Goal, Identity, Settings, VerifyLogin};
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
+use crate::login::Login;
 use crate::names::{LABEL_CREDENTIAL, tag};
 use crate::region::RegionName;
 use crate::secret::SecretFacts;
@@ -75,6 +76,10 @@ pub struct Sim {
     pub late: Vec<Late>,
     pub judge: Judge,
     pub passes: u32,
+    /// What SES answers to every login; `None`: the truth.
+    pub ses: Option<Login>,
+    /// How long SES takes to learn of a key.
+    pub ses_lag: SignedDuration,
 }
 
 pub const REGION: &str = "eu-central-1";
@@ -90,6 +95,8 @@ impl Sim {
             installation: test::installation(),
             regions: crate::region::RegionTable::default(),
             durations: Durations::default(),
+            time_scale: 1.0,
+            verify_login: VerifyLogin::Off,
         };
         let identity = Goal::of(&object, &settings).identity().clone();
         Self {
@@ -97,7 +104,7 @@ impl Sim {
             settings,
             object,
             identity,
-            facts: ObjectFacts { finalizer: false, account: None },
+            facts: ObjectFacts { finalizer: false, account: None, logged_in: None },
             account: Account::default(),
             secret: None,
             version: 0,
@@ -109,6 +116,8 @@ impl Sim {
             late: Vec::new(),
             judge: Judge::default(),
             passes: 0,
+            ses: None,
+            ses_lag: SignedDuration::ZERO,
         }
     }
 
@@ -300,6 +309,24 @@ impl Sim {
         let secret = crate::password::SecretAccessKey::new(&key.secret).unwrap();
         key.listed.status == KeyStatus::Active
             && crate::password::derive(&secret, &region).expose() == password
+    }
+
+    /// How SES answers a login with `id` and this password.
+    pub fn login(&mut self, id: &KeyId, password: &str) -> Login {
+        if let Some(answer) = self.ses {
+            return answer;
+        }
+        let (name, region) = (self.user_name(), RegionName::parse(&self.object.spec.region).unwrap());
+        let (now, lag) = (self.now, self.ses_lag);
+        let Ok(key) = self.account.key(&name, id) else { return Login::Refused };
+        let secret = crate::password::SecretAccessKey::new(&key.secret).unwrap();
+        let right = crate::password::derive(&secret, &region).expose() == password;
+        let known = now >= crate::time::after(key.listed.created, lag);
+        if right && known && key.listed.status == KeyStatus::Active {
+            Login::Accepted
+        } else {
+            Login::Refused
+        }
     }
 
     /// True if the account's user is this object's.

@@ -1,0 +1,161 @@
+//! The drift sweep: pages of account details, now and then a credential report, and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use kube::runtime::reflector::ObjectRef;
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::desired::Goal;
+use ses_smtp_core::iam::Failure;
+use ses_smtp_core::inventory::{CredentialReport, KeySlot, ReportState, UserRow};
+use ses_smtp_core::reason::Reason;
+use ses_smtp_core::status::Note;
+use ses_smtp_core::sweep::drift::{Findings, compare, keys_differ};
+use ses_smtp_core::time::after;
+use ses_smtp_core::world::Suspicion;
+
+use super::{Incomplete, Sweeper};
+use crate::controller::cache::key_of;
+
+/// IAM makes a credential report this often at most.
+const REPORT_INTERVAL: SignedDuration = SignedDuration::from_hours(4);
+
+/// What is remembered between looks.
+#[derive(Default)]
+pub struct Reports {
+    /// When the latest report was made.
+    generated: Option<Timestamp>,
+    /// What was already told of users, by UID.
+    told: BTreeMap<String, Vec<String>>,
+}
+
+/// Compares every user of ours with its spec and raises suspicion where they differ.
+pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incomplete> {
+    let began = sweeper.context.clock.now();
+    let objects = expected(sweeper);
+    let mut left = objects.clone();
+    let mut foreign = Vec::new();
+    sweeper
+        .pages(|page| {
+            for user in page.users {
+                let Some(object) = left.remove(&user.name) else { continue };
+                foreign.extend(compared(sweeper, object, &user, began));
+            }
+        })
+        .await?;
+    for object in left.into_values().filter(|object| is_older(sweeper, object, began)) {
+        suspect(sweeper, &object, Suspicion { user: true, ..Suspicion::default() });
+    }
+    for (object, found) in foreign {
+        tell(sweeper, reports, &object, found).await;
+    }
+    if let Some(report) = due_report(sweeper, reports, began).await? {
+        report_compared(sweeper, &objects, &report);
+    }
+    Ok(())
+}
+
+/// The objects that are to have a user, by its name.
+fn expected(sweeper: &Sweeper) -> HashMap<String, Arc<SesSmtpCredential>> {
+    let living = |object: &Arc<SesSmtpCredential>| object.metadata.deletion_timestamp.is_none();
+    let objects = sweeper.context.objects.state().into_iter().filter(living);
+    let named = |object: Arc<SesSmtpCredential>| {
+        let goal = Goal::of(&object, &sweeper.context.settings);
+        matches!(goal, Goal::Serve(_)).then(|| (goal.identity().user.name.clone(), object))
+    };
+    objects.filter_map(named).collect()
+}
+
+/// True if the object had its user before this look began: its Secret tells of a key.
+fn is_older(sweeper: &Sweeper, object: &SesSmtpCredential, began: Timestamp) -> bool {
+    let goal = Goal::of(object, &sweeper.context.settings);
+    let facts = sweeper.context.cache.get(&key_of(goal.identity()));
+    let issued = facts.and_then(|facts| facts.record.issued_at);
+    issued.is_some_and(|issued| after(issued, sweeper.context.settings.durations.settle) < began)
+}
+
+fn compared(
+    sweeper: &Sweeper,
+    object: Arc<SesSmtpCredential>,
+    user: &UserRow,
+    now: Timestamp,
+) -> Option<(Arc<SesSmtpCredential>, Vec<String>)> {
+    let Goal::Serve(desired) = Goal::of(&object, &sweeper.context.settings) else { return None };
+    let Findings { suspicion, foreign } = compare(&desired, user, now);
+    // A user that was only just made has no policy yet.
+    if suspicion != Suspicion::default() && is_older(sweeper, &object, now) {
+        suspect(sweeper, &object, suspicion);
+    }
+    (!foreign.is_empty()).then_some((object, foreign))
+}
+
+fn suspect(sweeper: &Sweeper, object: &SesSmtpCredential, suspicion: Suspicion) {
+    tracing::info!(
+        namespace = object.namespace().unwrap_or_default(),
+        name = object.name_any(),
+        ?suspicion,
+        "the account differs from the spec"
+    );
+    sweeper.context.memory.suspect(&object.uid().unwrap_or_default(), suspicion);
+    // The receiver goes only with the process.
+    let _ = sweeper.suspects.unbounded_send(ObjectRef::from_obj(object));
+}
+
+/// What others hung on a user is told once.
+async fn tell(sweeper: &Sweeper, reports: &mut Reports, object: &SesSmtpCredential, found: Vec<String>) {
+    let uid = object.uid().unwrap_or_default();
+    if reports.told.get(&uid) == Some(&found) {
+        return;
+    }
+    let user = Goal::of(object, &sweeper.context.settings).identity().user.name.clone();
+    let text = format!(
+        "IAM user {user} has {} that the operator didn't put there: it is left alone, may widen what the \
+         credential can do, and keeps the user from being deleted",
+        found.join(", ")
+    );
+    let note = Note { warning: true, reason: Reason::ForeignAttachment.as_str(), action: "Sweep", text };
+    sweeper.context.credentials.tell(object, note).await;
+    reports.told.insert(uid, found);
+}
+
+/// A credential report, if a new one is due and there is one.
+async fn due_report(
+    sweeper: &Sweeper,
+    reports: &mut Reports,
+    now: Timestamp,
+) -> Result<Option<CredentialReport>, Failure> {
+    let scale = sweeper.context.clock.scale();
+    let interval = ses_smtp_core::time::shortened(REPORT_INTERVAL, scale);
+    if reports.generated.is_some_and(|generated| now < after(generated, interval)) {
+        return Ok(None);
+    }
+    let iam = &sweeper.context.iam;
+    if iam.generate_credential_report().await? == ReportState::InProgress {
+        return Ok(None);
+    }
+    let report = iam.get_credential_report().await?;
+    let news = reports.generated != Some(report.generated);
+    reports.generated = Some(report.generated);
+    Ok(news.then_some(report))
+}
+
+fn report_compared(
+    sweeper: &Sweeper,
+    objects: &HashMap<String, Arc<SesSmtpCredential>>,
+    report: &CredentialReport,
+) {
+    for (name, object) in objects {
+        let Some(slots) = report.users.get(name) else { continue };
+        if keys_of(sweeper, object, slots, report.generated) {
+            suspect(sweeper, object, Suspicion { keys: true, ..Suspicion::default() });
+        }
+    }
+}
+
+fn keys_of(sweeper: &Sweeper, object: &SesSmtpCredential, slots: &[KeySlot], generated: Timestamp) -> bool {
+    let goal = Goal::of(object, &sweeper.context.settings);
+    let facts = sweeper.context.cache.get(&key_of(goal.identity()));
+    facts.is_some_and(|facts| keys_differ(&facts.record, slots, generated))
+}

@@ -1,0 +1,135 @@
+//! The looks at the whole account, now and then: drift of our users, and users whose custom resource
+//! is gone.
+//!
+//! Owns when they run and the calls they make. What a look means is decided by
+//! `ses_smtp_core::sweep`. A look that can't be completed has no consequence.
+
+mod drift;
+mod orphans;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use kube::runtime::reflector::ObjectRef;
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::iam::Failure;
+use ses_smtp_core::inventory::UserPage;
+use ses_smtp_core::sweep::Scope;
+use tokio::sync::watch as channel;
+use tokio::time::Instant;
+
+use super::Context;
+
+pub use orphans::{live as live_uids, remove as remove_orphan, unowned as unowned_users};
+
+/// What the sweeps work with.
+pub struct Sweeper {
+    /// What passes share.
+    pub context: Arc<Context>,
+    /// Objects that a pass is to look at.
+    pub suspects: mpsc::UnboundedSender<ObjectRef<SesSmtpCredential>>,
+    /// How often each look is made.
+    pub intervals: Intervals,
+}
+
+/// How often the looks are made; zero: never.
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    /// For drift.
+    pub drift: Duration,
+    /// For orphans.
+    pub orphans: Duration,
+}
+
+/// Why a look was not completed.
+#[derive(Debug, thiserror::Error)]
+pub enum Incomplete {
+    /// By IAM.
+    #[error("{}", told(.0))]
+    Iam(Failure),
+    /// By the API server.
+    #[error("the custom resources can't be listed: {0}")]
+    Kubernetes(#[from] kube::Error),
+}
+
+impl From<Failure> for Incomplete {
+    fn from(failure: Failure) -> Self {
+        Self::Iam(failure)
+    }
+}
+
+fn told(failure: &Failure) -> String {
+    match failure {
+        Failure::Denied { action, resource } => {
+            format!("AWS denies the operator {action} on {resource}: grant it")
+        }
+        Failure::Throttled => "AWS throttles the operator's IAM calls".to_owned(),
+        other => format!("IAM gave no usable answer ({other:?})"),
+    }
+}
+
+/// Runs both, once the Secrets were listed, until the process ends.
+pub async fn run(sweeper: Sweeper, mut synced: channel::Receiver<bool>) {
+    let mut shutdown = sweeper.context.shutdown.clone();
+    tokio::select! {
+        () = async {
+            // The sender goes only with the process.
+            let _ = synced.wait_for(|done| *done).await;
+            tokio::join!(sweeper.watch_drift(), sweeper.watch_orphans());
+        } => {}
+        _ = shutdown.wait_for(|ending| *ending) => {}
+    }
+}
+
+impl Sweeper {
+    async fn watch_drift(&self) {
+        let mut reports = drift::Reports::default();
+        loop {
+            self.wait(self.intervals.drift).await;
+            let swept = drift::sweep(self, &mut reports).await;
+            self.told("drift", swept);
+        }
+    }
+
+    async fn watch_orphans(&self) {
+        let mut memory = ses_smtp_core::sweep::orphans::Memory::default();
+        loop {
+            self.wait(self.intervals.orphans).await;
+            let swept = orphans::sweep(self, &mut memory).await;
+            self.told("orphans", swept);
+        }
+    }
+
+    async fn wait(&self, interval: Duration) {
+        if interval.is_zero() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep_until(Instant::now() + interval.div_f64(self.context.clock.scale())).await;
+    }
+
+    fn told(&self, kind: &'static str, swept: Result<(), Incomplete>) {
+        let outcome = if swept.is_ok() { "ok" } else { "incomplete" };
+        self.context.metrics.swept(kind, outcome);
+        if let Err(error) = swept {
+            tracing::warn!(kind, %error, "a sweep was not completed; nothing follows from it");
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { installation: &self.context.settings.installation, namespaces: None }
+    }
+
+    /// Shows every page of the account's users.
+    async fn pages(&self, mut each: impl FnMut(UserPage)) -> Result<(), Failure> {
+        let mut marker: Option<String> = None;
+        loop {
+            let page = self.context.iam.get_account_authorization_details(marker.as_deref()).await?;
+            marker.clone_from(&page.next);
+            each(page);
+            if marker.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The orphan sweep: users whose custom resource is gone without its finalizer having run.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+use ses_smtp_core::api::SesSmtpCredential;
+use ses_smtp_core::iam::{Failure, KeyStatus, UserFacts};
+use ses_smtp_core::identity::Installation;
+use ses_smtp_core::names::{POLICY_NAME, tag};
+use ses_smtp_core::sweep::Scope;
+use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, Rules, may_act};
+
+use super::{Incomplete, Sweeper};
+use crate::aws::{Activity, Iam};
+
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+
+/// Looks for orphans and does what is due to them, at most so many at a time.
+pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incomplete> {
+    let live = live(&sweeper.context.client).await?;
+    if !may_act(&live) {
+        return Ok(());
+    }
+    let mut census = Census::default();
+    sweeper.pages(|page| census.add(&sweeper.scope(), &page.users, &live)).await?;
+    let now = sweeper.context.clock.now();
+    let plan = memory.plan(census, rules(sweeper), now);
+    sweeper.context.metrics.orphans(plan.orphans);
+    if plan.held_back > 0 {
+        tracing::warn!(
+            orphans = plan.orphans,
+            held_back = plan.held_back,
+            "more orphaned IAM users than may be dealt with in an hour: look whether this is meant"
+        );
+    }
+    for (orphan, fate) in &plan.acts {
+        let done =
+            end(&*sweeper.context.iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
+        log(orphan, *fate, done.err());
+    }
+    Ok(())
+}
+
+fn rules(sweeper: &Sweeper) -> Rules {
+    sweeper.context.sweep_rules
+}
+
+fn log(orphan: &Orphan, fate: Fate, failure: Option<Failure>) {
+    let (user, object, install) = (&orphan.name, &orphan.object, &orphan.install);
+    match failure {
+        None => tracing::info!(user, object, install, ?fate, "an orphaned IAM user was dealt with"),
+        Some(failure) => {
+            tracing::warn!(
+                user,
+                object,
+                install,
+                ?fate,
+                ?failure,
+                "an orphaned IAM user could not be dealt with"
+            );
+        }
+    }
+}
+
+/// The UIDs of all custom resources there are, whole or not at all.
+pub async fn live(client: &Client) -> Result<BTreeSet<String>, kube::Error> {
+    let api: Api<SesSmtpCredential> = Api::all(client.clone());
+    let mut uids = BTreeSet::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = api.list_metadata(&params).await?;
+        uids.extend(page.items.iter().filter_map(ResourceExt::uid));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(uids),
+        }
+    }
+}
+
+/// The orphans of an account, whoever's installation made them, as they are now.
+pub async fn unowned(
+    iam: &dyn Iam,
+    installation: &Installation,
+    live: &BTreeSet<String>,
+) -> Result<Vec<Orphan>, Failure> {
+    let scope = Scope { installation, namespaces: None };
+    let (mut marker, mut orphans) = (None::<String>, Vec::new());
+    loop {
+        let page = iam.get_account_authorization_details(marker.as_deref()).await?;
+        let ours = page.users.iter().filter(|user| scope.holds_but_for_install(user));
+        orphans.extend(ours.filter_map(|user| Orphan::of(user, live)));
+        marker = page.next;
+        if marker.is_none() {
+            return Ok(orphans);
+        }
+    }
+}
+
+/// Deletes an orphan with its keys and its policy.
+pub async fn remove(iam: &dyn Iam, installation: &Installation, orphan: &Orphan) -> Result<(), Failure> {
+    end(iam, installation, orphan, Fate::Delete, Timestamp::UNIX_EPOCH).await
+}
+
+/// Carries out the fate of an orphan, after a fresh look at it (S4).
+async fn end(
+    iam: &dyn Iam,
+    installation: &Installation,
+    orphan: &Orphan,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let user = match iam.get_user(&orphan.name).await {
+        Ok(user) if is_same(installation, orphan, &user) => user,
+        Ok(_) | Err(Failure::Absent) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    match fate {
+        Fate::Suspend => {
+            deactivate(iam, &orphan.name).await?;
+            mark(iam, &orphan.name, user, tag::ORPHANED_SINCE, now).await
+        }
+        Fate::Deactivate => {
+            deactivate(iam, &orphan.name).await?;
+            mark(iam, &orphan.name, user, tag::RELEASED, now).await
+        }
+        Fate::Release => mark(iam, &orphan.name, user, tag::RELEASED, now).await,
+        Fate::Delete => delete(iam, &orphan.name).await,
+    }
+}
+
+/// The user is still the one that was seen, with the path and tags that make it an orphan.
+fn is_same(installation: &Installation, orphan: &Orphan, user: &UserFacts) -> bool {
+    let says = |key: &str, value: &str| user.tags.get(key).is_some_and(|found| found == value);
+    user.user_id == orphan.user_id
+        && user.path == installation.path()
+        && says(tag::CLUSTER, &installation.cluster_id)
+        && says(tag::UID, &orphan.uid)
+        && says(tag::INSTALL, &orphan.install)
+        && !user.tags.contains_key(tag::RELEASED)
+}
+
+async fn deactivate(iam: &dyn Iam, user: &str) -> Result<(), Failure> {
+    for key in iam.list_access_keys(user).await?.keys {
+        if key.status != KeyStatus::Inactive {
+            iam.update_access_key(user, &key.id, Activity::Inactive).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn mark(iam: &dyn Iam, name: &str, user: UserFacts, key: &str, now: Timestamp) -> Result<(), Failure> {
+    let mut tags = user.tags;
+    tags.insert(key.to_owned(), ses_smtp_core::time::seconds(now).to_string());
+    iam.tag_user(name, &tags).await
+}
+
+async fn delete(iam: &dyn Iam, user: &str) -> Result<(), Failure> {
+    for key in iam.list_access_keys(user).await?.keys {
+        done(iam.delete_access_key(user, &key.id).await)?;
+    }
+    done(iam.delete_user_policy(user, POLICY_NAME).await)?;
+    done(iam.delete_user(user).await)
+}
+
+/// What is gone already is as good as deleted.
+fn done(result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Absent) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,131 @@
+//! The `orphans` command: IAM users of this cluster id whose custom resource is gone, as the sweep
+//! sees them, and their removal by hand.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use ses_smtp_core::api::DeletionPolicy;
+use ses_smtp_core::iam::Failure;
+use ses_smtp_core::identity::Installation;
+use ses_smtp_core::sweep::orphans::{Orphan, may_act};
+
+use super::settings::PlaceArgs;
+use super::{Metrics, output};
+use crate::aws::{Client, Limited, Limits, Session, identify};
+use crate::cluster::connect;
+use crate::controller::{installation_ids, live_uids, remove_orphan, unowned_users};
+
+/// The pace of the command's calls: the operator's share of the account's limits comes first.
+const LIMITS: Limits = Limits { rate: 5.0, burst: 5 };
+
+/// Arguments of `orphans`.
+#[derive(Args, Clone, Debug)]
+pub struct OrphansArgs {
+    /// Delete them, with their keys and policies
+    #[arg(long)]
+    delete: bool,
+    /// Those of the installation with this id instead of this cluster's own: its custom resources
+    /// are in another cluster and can't be seen from here
+    #[arg(long, value_name = "ID")]
+    install: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Runs the command.
+pub fn command(args: &OrphansArgs) -> ExitCode {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&format!("the async runtime can't start: {error}")),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(code) => code,
+        Err(error) => output::fail(&error),
+    }
+}
+
+/// Why the command can't tell.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Connect(#[from] crate::cluster::ConnectError),
+    #[error(transparent)]
+    Ids(#[from] crate::controller::IdError),
+    #[error("AWS credentials don't work: {0}")]
+    Caller(String),
+    #[error("the SesSmtpCredentials can't be listed: {0}")]
+    Live(#[from] kube::Error),
+    #[error("the account's users can't be read: {0:?}")]
+    Iam(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Iam(failure)
+    }
+}
+
+async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
+    let kubernetes = connect().await?;
+    let ids = installation_ids(&kubernetes, args.place.cluster_id.clone()).await?;
+    let session = Session::load().await;
+    let caller = identify(&session).await.map_err(|error| Trouble::Caller(error.to_string()))?;
+    let wanted = args.install.clone().unwrap_or_else(|| ids.install.clone());
+    let installation = Installation {
+        cluster_id: ids.cluster,
+        install_id: ids.install,
+        account: caller.account,
+        partition: caller.partition,
+        user_path: args.place.user_path.clone(),
+        user_prefix: String::new(),
+        boundary_name: None,
+    };
+    let iam = Limited::new(Client::new(&session, Arc::new(Metrics::default())), LIMITS);
+    let live = live_uids(&kubernetes).await?;
+    let mut orphans = unowned_users(&iam, &installation, &live).await?;
+    orphans.retain(|orphan| orphan.install == wanted);
+    let shown = output::result(&table(&orphans));
+    if !args.delete {
+        return Ok(shown);
+    }
+    if !may_act(&live) && args.install.is_none() && !orphans.is_empty() {
+        return Ok(output::refuse(&format!(
+            "no SesSmtpCredential exists, so every user looks orphaned: to delete them all the same, name the \
+             installation: --install {wanted}"
+        )));
+    }
+    Ok(delete(&iam, &installation, &orphans).await)
+}
+
+async fn delete(iam: &Limited<Client>, installation: &Installation, orphans: &[Orphan]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for orphan in orphans {
+        match remove_orphan(iam, installation, orphan).await {
+            Ok(()) => output::note(&format!("deleted {}", orphan.name)),
+            Err(failure) => code = output::fail(&format!("{} can't be deleted: {failure:?}", orphan.name)),
+        }
+    }
+    code
+}
+
+fn table(orphans: &[Orphan]) -> String {
+    let user = width("USER", orphans.iter().map(|orphan| &orphan.name));
+    let object = width("OBJECT", orphans.iter().map(|orphan| &orphan.object));
+    let install = width("INSTALL", orphans.iter().map(|orphan| &orphan.install));
+    let row = |cells: [&str; 5]| {
+        let [name, made_for, by, policy, since] = cells;
+        format!("{name:user$}  {made_for:object$}  {by:install$}  {policy:10}  {since}\n")
+    };
+    let rows = orphans.iter().map(|orphan| {
+        let policy = orphan.policy.map_or("unknown", DeletionPolicy::as_str);
+        let since = orphan.since.map_or_else(|| "-".to_owned(), |since| since.to_string());
+        row([&orphan.name, &orphan.object, &orphan.install, policy, &since])
+    });
+    std::iter::once(row(["USER", "OBJECT", "INSTALL", "POLICY", "ORPHANED SINCE"])).chain(rows).collect()
+}
+
+fn width<'a>(head: &str, cells: impl Iterator<Item = &'a String>) -> usize {
+    cells.map(String::len).max().unwrap_or_default().max(head.len())
+}
