@@ -29,6 +29,8 @@ pub enum Action {
     DeleteUser,
     /// `iam:DetachUserPolicy`
     DetachUserPolicy,
+    /// `iam:ListUsers`
+    ListUsers,
     /// `iam:GetAccountAuthorizationDetails`
     GetAccountAuthorizationDetails,
     /// `iam:GenerateCredentialReport`
@@ -39,7 +41,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CreateUser,
         Self::GetUser,
         Self::PutUserPolicy,
@@ -53,6 +55,7 @@ impl Action {
         Self::DeleteUserPolicy,
         Self::DeleteUser,
         Self::DetachUserPolicy,
+        Self::ListUsers,
         Self::GetAccountAuthorizationDetails,
         Self::GenerateCredentialReport,
         Self::GetCredentialReport,
@@ -74,6 +77,7 @@ impl Action {
             Self::DeleteUserPolicy => "iam:DeleteUserPolicy",
             Self::DeleteUser => "iam:DeleteUser",
             Self::DetachUserPolicy => "iam:DetachUserPolicy",
+            Self::ListUsers => "iam:ListUsers",
             Self::GetAccountAuthorizationDetails => "iam:GetAccountAuthorizationDetails",
             Self::GenerateCredentialReport => "iam:GenerateCredentialReport",
             Self::GetCredentialReport => "iam:GetCredentialReport",
@@ -92,6 +96,7 @@ impl Action {
             Self::GetUser
                 | Self::ListAccessKeys
                 | Self::GetAccessKeyLastUsed
+                | Self::ListUsers
                 | Self::GetAccountAuthorizationDetails
                 | Self::GenerateCredentialReport
                 | Self::GetCredentialReport

@@ -11,10 +11,11 @@ use aws_sdk_iam::config::retry::RetryConfig;
 use aws_sdk_iam::operation::create_access_key::CreateAccessKeyOutput;
 use aws_sdk_iam::operation::get_user::GetUserOutput;
 use aws_sdk_iam::operation::list_access_keys::ListAccessKeysOutput;
+use aws_sdk_iam::operation::list_users::ListUsersOutput;
 use aws_sdk_iam::types::{AccessKeyMetadata, EntityType, ReportStateType, StatusType, Tag};
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, KeyStatus, ListedKey, UserFacts, UserSpec};
-use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
+use ses_smtp_core::inventory::{CredentialReport, NamePage, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 use zeroize::Zeroize as _;
@@ -178,6 +179,16 @@ impl Iam for Client {
         })
     }
 
+    fn list_users<'a>(&'a self, path: &'a str, marker: Option<&'a str>) -> Reply<'a, NamePage> {
+        Box::pin(async move {
+            let call = Call::new(Action::ListUsers, ACCOUNT);
+            let request = self.iam.list_users().path_prefix(path).max_items(USERS_PER_PAGE);
+            let request = request.set_marker(marker.map(str::to_owned)).customize();
+            let sent = request.interceptor(call.tap.clone()).send().await;
+            call.end(&*self.recorder, sent, |output, _| read_names(output, marker))
+        })
+    }
+
     fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
         Box::pin(async move {
             let call = Call::new(Action::GetAccountAuthorizationDetails, ACCOUNT);
@@ -227,6 +238,14 @@ fn read_state(state: &ReportStateType) -> Option<ReportState> {
         ReportStateType::Started | ReportStateType::Inprogress => Some(ReportState::InProgress),
         _ => None,
     }
+}
+
+fn read_names(output: ListUsersOutput, marker: Option<&str>) -> Option<NamePage> {
+    let next = if output.is_truncated { Some(output.marker?) } else { None };
+    // A page that is followed by itself would be read for ever.
+    let loops = next.is_some() && next.as_deref() == marker;
+    let names = output.users.into_iter().map(|user| user.user_name).collect();
+    (!loops).then_some(NamePage { names, next })
 }
 
 /// A page of a list of keys.

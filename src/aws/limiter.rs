@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, UserFacts, UserSpec};
-use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
+use ses_smtp_core::inventory::{CredentialReport, NamePage, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use tokio::time::{Instant, sleep};
 
@@ -139,6 +139,10 @@ impl<I: Iam> Iam for Limited<I> {
         Box::pin(self.call(move |iam| iam.detach_user_policy(user, policy_arn)))
     }
 
+    fn list_users<'a>(&'a self, path: &'a str, marker: Option<&'a str>) -> Reply<'a, NamePage> {
+        Box::pin(self.call(move |iam| iam.list_users(path, marker)))
+    }
+
     fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
         Box::pin(self.call(move |iam| iam.get_account_authorization_details(marker)))
     }
@@ -229,6 +233,10 @@ mod tests {
         fn detach_user_policy<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, ()> {
             unimplemented!()
         }
+        fn list_users<'a>(&'a self, _: &'a str, _: Option<&'a str>) -> Reply<'a, NamePage> {
+            unimplemented!()
+        }
+
         fn get_account_authorization_details<'a>(&'a self, _: Option<&'a str>) -> Reply<'a, UserPage> {
             unimplemented!()
         }

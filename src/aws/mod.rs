@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, UserFacts, UserSpec};
-use ses_smtp_core::inventory::{CredentialReport, ReportState, UserPage};
+use ses_smtp_core::inventory::{CredentialReport, NamePage, ReportState, UserPage};
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 
@@ -106,6 +106,9 @@ pub trait Iam: Send + Sync + 'static {
 
     /// `DetachUserPolicy` of a managed policy, by its ARN.
     fn detach_user_policy<'a>(&'a self, user: &'a str, policy_arn: &'a str) -> Reply<'a, ()>;
+
+    /// `ListUsers` under `path`: the one page that begins at `marker`, or the first.
+    fn list_users<'a>(&'a self, path: &'a str, marker: Option<&'a str>) -> Reply<'a, NamePage>;
 
     /// `GetAccountAuthorizationDetails` of users: the one page that begins at `marker`, or the first.
     /// A page may come back short, or empty, with more to follow.

@@ -64,6 +64,7 @@ impl<'a> Hands<'a> {
         let (iam, user) = (&self.context.iam, &self.identity().user);
         match step {
             Step::ReadUser => return iam.get_user(&user.name).await.map(Effect::User),
+            Step::FindUser => return self.find_user().await.map(Effect::Listed),
             Step::ListKeys => return iam.list_access_keys(&user.name).await.map(Effect::Keys),
             Step::ReadLastUsed(key) => {
                 return iam.get_access_key_last_used(&user.name, key).await.map(Effect::LastUsed);
@@ -84,6 +85,21 @@ impl<'a> Hands<'a> {
             _ => {}
         }
         Ok(Effect::Done)
+    }
+
+    async fn find_user(&self) -> Result<bool, Failure> {
+        let user = &self.identity().user;
+        let mut marker = None;
+        loop {
+            let page = self.context.iam.list_users(&user.path, marker.as_deref()).await?;
+            if page.names.contains(&user.name) {
+                return Ok(true);
+            }
+            marker = page.next;
+            if marker.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     async fn tag_released(&self) -> Result<(), Failure> {

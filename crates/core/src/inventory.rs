@@ -32,6 +32,15 @@ pub struct UserPage {
     pub next: Option<String>,
 }
 
+/// A page of names of users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamePage {
+    /// The names.
+    pub names: Vec<String>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<String>,
+}
+
 /// Whether a credential report can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportState {

@@ -16,6 +16,8 @@ pub enum Step {
     ReadSecret,
     /// `GetUser`.
     ReadUser,
+    /// `ListUsers` under our path: is the user there?
+    FindUser,
     /// `ListAccessKeys`.
     ListKeys,
     /// `GetAccessKeyLastUsed`.
@@ -68,6 +70,27 @@ pub enum Step {
     },
     /// The pass is over.
     End(End),
+}
+
+impl Step {
+    /// True for calls to IAM that need the user to be there.
+    pub fn needs_user(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadUser
+                | Self::ListKeys
+                | Self::PutBoundary
+                | Self::TagUser
+                | Self::TagReleased
+                | Self::PutPolicy
+                | Self::MintKey
+                | Self::DeactivateKey(_)
+                | Self::DeleteKey(_)
+                | Self::DetachPolicy(_)
+                | Self::DeletePolicy
+                | Self::DeleteUser
+        )
+    }
 }
 
 /// A login to try.
@@ -148,6 +171,8 @@ pub enum Effect {
     NoSecret,
     /// The user.
     User(UserFacts),
+    /// Whether the user is listed under our path.
+    Listed(bool),
     /// The user's keys.
     Keys(KeyList),
     /// When a key was last used.

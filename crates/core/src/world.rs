@@ -57,6 +57,8 @@ pub enum UserView {
     Fresh,
     /// `CreateUser` said that the name is taken.
     Exists,
+    /// The name is taken by a user that is not under our path.
+    Elsewhere,
     /// Read.
     Found(UserFacts),
     /// A call said that there is no such user.
@@ -132,6 +134,8 @@ pub struct World {
     pub failed: Option<(Step, Failed)>,
     /// Mutating steps that were done, in order, for the event.
     pub did: Vec<Step>,
+    /// Whether the user was listed under our path after a call on it was denied.
+    pub listed: Option<bool>,
     /// The pass looks into what the sweep found amiss with the user.
     pub drift: bool,
     /// What is remembered.
@@ -171,6 +175,7 @@ impl World {
             ending: false,
             failed: None,
             did: Vec::new(),
+            listed: None,
             drift: memo.suspicion.user || memo.suspicion.policy,
             memo,
         };

@@ -236,6 +236,13 @@ impl Bed {
         Ok(credential)
     }
 
+    /// Takes every finalizer off an object, as somebody in a hurry does.
+    pub async fn strip_finalizers(&self, namespace: &str, name: &str) -> Result<(), Error> {
+        let patch = serde_json::json!({ "metadata": { "finalizers": null } });
+        self.objects(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
     /// Reason and text of every event in a namespace.
     pub async fn events(&self, namespace: &str) -> Result<Vec<(String, String)>, Error> {
         let events =

@@ -12,8 +12,8 @@ use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::{CredentialReport, KeySlot, ReportState, UserRow};
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::status::Note;
-use ses_smtp_core::sweep::drift::{Findings, compare, keys_differ};
-use ses_smtp_core::time::after;
+use ses_smtp_core::sweep::drift::{Findings, REPORT_LAG, compare, keys_differ};
+use ses_smtp_core::time::{after, shortened};
 use ses_smtp_core::world::Suspicion;
 
 use super::{Incomplete, Sweeper};
@@ -127,7 +127,7 @@ async fn due_report(
     now: Timestamp,
 ) -> Result<Option<CredentialReport>, Failure> {
     let scale = sweeper.context.clock.scale();
-    let interval = ses_smtp_core::time::shortened(REPORT_INTERVAL, scale);
+    let interval = shortened(REPORT_INTERVAL, scale);
     if reports.generated.is_some_and(|generated| now < after(generated, interval)) {
         return Ok(None);
     }
@@ -157,5 +157,6 @@ fn report_compared(
 fn keys_of(sweeper: &Sweeper, object: &SesSmtpCredential, slots: &[KeySlot], generated: Timestamp) -> bool {
     let goal = Goal::of(object, &sweeper.context.settings);
     let facts = sweeper.context.cache.get(&key_of(goal.identity()));
-    facts.is_some_and(|facts| keys_differ(&facts.record, slots, generated))
+    let lag = shortened(REPORT_LAG, sweeper.context.clock.scale());
+    facts.is_some_and(|facts| keys_differ(&facts.record, slots, generated, lag))
 }

@@ -24,6 +24,9 @@ pub fn ending(view: &View) -> Option<Step> {
 /// The end that a failure means, or that time is up.
 pub fn end(identity: &Identity, world: &World) -> Option<Step> {
     let Some((step, failed)) = world.failed.as_ref() else { return out_of_time(world) };
+    if matches!(failed, Failed::Iam(Failure::Denied { .. })) && step.needs_user() && world.listed.is_none() {
+        return Some(Step::FindUser);
+    }
     Some(match failed {
         Failed::Iam(failure) => of_iam(identity, step, failure),
         Failed::Cluster(refusal) => of_cluster(identity, refusal),

@@ -15,6 +15,7 @@ pub fn ready(view: &View) -> Option<Step> {
     match &view.world.user {
         UserView::Fresh => None,
         UserView::Exists => Some(Step::ReadUser),
+        UserView::Elsewhere => Some(foreign(view)),
         UserView::Found(_) => not_ours(view),
         UserView::Missing { first, last } => {
             let settled = after(*first, view.desired.identity.durations.settle);
@@ -55,15 +56,20 @@ fn not_ours(view: &View) -> Option<Step> {
                 user.tags.get(crate::names::tag::CLUSTER).map(String::as_str).unwrap_or_default()
             ),
         )),
-        Ownership::Foreign => Some(blocked(
-            Reason::UserNotOwned,
-            format!(
-                "IAM user {} exists and its path or its tags ses-smtp.dev/cluster and ses-smtp.dev/uid are not this \
-                 object's: it is left untouched. Delete or rename it, or restore path {} and tags",
-                user.name, user.path
-            ),
-        )),
+        Ownership::Foreign => Some(foreign(view)),
     }
+}
+
+fn foreign(view: &View) -> Step {
+    let user = &view.desired.identity.user;
+    blocked(
+        Reason::UserNotOwned,
+        format!(
+            "IAM user {} exists and its path or its tags ses-smtp.dev/cluster and ses-smtp.dev/uid are not this \
+             object's: it is left untouched. Delete or rename it, or restore path {} and tags",
+            user.name, user.path
+        ),
+    )
 }
 
 /// Boundary, tags and policy are what they should be. The boundary comes first: without it the

@@ -15,7 +15,7 @@ use crate::time::after;
 use crate::world::{Quarantine, Suspicion};
 
 /// What was changed less than this before a credential report was made may not be in it yet.
-const REPORT_LAG: SignedDuration = SignedDuration::from_mins(5);
+pub const REPORT_LAG: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is amiss with a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,15 +63,15 @@ fn foreign(user: &UserRow) -> Vec<String> {
 }
 
 /// True if the user's keys, as a report made at `generated` shows them, are not those that the record
-/// speaks of. What was changed shortly before the report or since is not judged.
-pub fn keys_differ(record: &Record, slots: &[KeySlot], generated: Timestamp) -> bool {
+/// speaks of. What was changed less than `lag` before the report, or since, is not judged.
+pub fn keys_differ(record: &Record, slots: &[KeySlot], generated: Timestamp, lag: SignedDuration) -> bool {
     let previous = record.previous_key();
     let changes = [
         record.issued_at,
         previous.map(|previous| previous.superseded_at),
         previous.and_then(|previous| previous.deactivated_at),
     ];
-    let settled = |at: Timestamp| after(at, REPORT_LAG) <= generated;
+    let settled = |at: Timestamp| after(at, lag) <= generated;
     if record.key.is_none() || record.attempt.is_some() || !changes.into_iter().flatten().all(settled) {
         return false;
     }
@@ -229,10 +229,10 @@ mod tests {
             (&soaking, vec![true, true], true),
         ] {
             let slots: Vec<KeySlot> = slots.into_iter().map(slot).collect();
-            assert_eq!(keys_differ(record, &slots, late), expected, "{slots:?}");
-            assert!(!keys_differ(record, &slots, time(60)), "too young to be judged");
+            assert_eq!(keys_differ(record, &slots, late, REPORT_LAG), expected, "{slots:?}");
+            assert!(!keys_differ(record, &slots, time(60), REPORT_LAG), "too young to be judged");
         }
         let busy = Record { attempt: Some("n".into()), ..record(&key(1)) };
-        assert!(!keys_differ(&busy, &[], late));
+        assert!(!keys_differ(&busy, &[], late, REPORT_LAG));
     }
 }

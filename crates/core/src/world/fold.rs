@@ -21,6 +21,7 @@ impl World {
             Effect::Secret(facts) => self.secret_seen(step, *facts, now),
             Effect::NoSecret => self.absent(now),
             Effect::User(facts) => self.found(facts, now),
+            Effect::Listed(found) => self.user_listed(found, now),
             Effect::Keys(list) => self.listed(Listing { list, at: now }),
             Effect::LastUsed(at) => self.used(step, at),
             Effect::Minted(id) => self.minted(id, now),
@@ -214,8 +215,25 @@ impl World {
         }
     }
 
+    /// A right that ends at our path is denied on a user that isn't there as well: IAM knows no path
+    /// of it. Not listed under our path, it is absent; or, if its name is taken, somebody else's.
+    fn user_listed(&mut self, found: bool, now: Timestamp) {
+        self.listed = Some(found);
+        if found {
+            return;
+        }
+        let Some((step, _)) = self.failed.take() else { return };
+        self.listed = None;
+        match self.user {
+            UserView::Exists => self.user = UserView::Elsewhere,
+            _ => self.iam_failed(&step, Failure::Absent, now),
+        }
+    }
+
     fn iam_failed(&mut self, step: &Step, failure: Failure, now: Timestamp) {
         match (step, &failure) {
+            // The denial stands that was looked into.
+            (Step::FindUser, _) => self.listed = Some(true),
             (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
             (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
             (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy),

@@ -104,7 +104,7 @@ impl Sim {
     /// Before any other call to IAM.
     pub fn judge_iam(&mut self, step: &Step, teardown: bool, own: Option<&KeyId>) {
         self.judge.teardown |= teardown;
-        if matches!(step, Step::ReadUser | Step::ListKeys | Step::ReadLastUsed(_)) {
+        if matches!(step, Step::ReadUser | Step::FindUser | Step::ListKeys | Step::ReadLastUsed(_)) {
             return;
         }
         self.judge_account();

@@ -219,6 +219,10 @@ impl Running {
         let account = &mut sim.account;
         match step {
             Step::ReadUser => return account.user(&name).map(|user| Effect::User(user.facts.clone())),
+            Step::FindUser => {
+                let there = account.users.get(&name).is_some_and(|user| user.facts.path == spec.path);
+                return Ok(Effect::Listed(there));
+            }
             Step::ListKeys => return account.list(&name, now).map(Effect::Keys),
             Step::ReadLastUsed(id) => return account.key(&name, id).map(|key| Effect::LastUsed(key.used)),
             Step::CreateUser => account.create_user(&spec)?,

@@ -1,10 +1,11 @@
 //! The IAM user and its keys: found, foreign, gone, or changed by somebody else.
 
 use super::process::Operator;
-use super::sim::Sim;
+use super::sim::{Fault, Sim};
 use super::{went, whole};
-use crate::iam::KeyStatus;
+use crate::iam::{Failure, KeyStatus};
 use crate::names::tag;
+use crate::step::Effect;
 use crate::test::key;
 
 fn with_user(change: impl FnOnce(&mut crate::iam::UserSpec)) -> Sim {
@@ -241,4 +242,68 @@ fn nothing_is_changed_while_suspended_or_invalid() {
     sim.object.spec.suspend = true;
     sim.delete_object();
     went(&sim.pass(&mut operator), "DeleteKey:1 DeletePolicy DeleteUser RemoveFinalizer Done");
+}
+
+/// What a policy that ends at our path makes of a user that isn't there.
+fn denied(action: &'static str) -> Effect {
+    Effect::Iam(Failure::Denied { action, resource: "user".into() })
+}
+
+#[test]
+fn a_denial_on_a_user_that_is_not_listed_means_that_it_is_gone() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.users.remove(&name);
+    operator.memo.suspicion.user = true;
+    let calls = sim.calls;
+    for call in [calls, calls + 2] {
+        sim.faults.insert(call, Fault::Says(denied("iam:GetUser")));
+    }
+    let outcome = sim.pass(&mut operator);
+    let expected = "ReadUser FindUser Pause ReadUser FindUser CreateUser";
+    assert!(outcome.words().starts_with(expected), "{outcome}");
+    assert!(sim.logs_in());
+}
+
+#[test]
+fn a_denial_on_a_user_that_is_listed_stands() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    operator.memo.suspicion.user = true;
+    sim.faults.insert(sim.calls, Fault::Says(denied("iam:GetUser")));
+    went(&sim.pass(&mut operator), "ReadUser FindUser Blocked:AccessDenied");
+}
+
+#[test]
+fn a_denial_stands_where_listing_is_denied_too() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    operator.memo.suspicion.user = true;
+    sim.faults.insert(sim.calls, Fault::Says(denied("iam:GetUser")));
+    sim.faults.insert(sim.calls + 1, Fault::Says(denied("iam:ListUsers")));
+    let outcome = sim.pass(&mut operator);
+    went(&outcome, "ReadUser FindUser Blocked:AccessDenied");
+    assert!(format!("{outcome}").contains("iam:GetUser"), "{outcome}");
+}
+
+#[test]
+fn a_taken_name_that_may_not_be_read_and_is_not_under_our_path_is_somebody_else_s() {
+    let (mut sim, mut operator) = (Sim::new(), Operator::default());
+    let (name, user) = (sim.user_name(), sim.identity().user);
+    sim.account.create_user(&user).unwrap();
+    sim.account.user(&name).unwrap().facts.path = "/".into();
+    sim.faults.insert(3, Fault::Says(denied("iam:GetUser")));
+    let expected = "ReadSecret AddFinalizer CreateUser ReadUser FindUser Blocked:UserNotOwned";
+    went(&sim.pass(&mut operator), expected);
+}
+
+#[test]
+fn a_teardown_of_a_user_that_is_gone_ends_although_every_call_is_denied() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.users.remove(&name);
+    sim.delete_object();
+    let calls = sim.calls;
+    for call in [calls, calls + 2] {
+        sim.faults.insert(call, Fault::Says(denied("iam:DeleteAccessKey")));
+    }
+    went(&sim.pass(&mut operator), "DeleteKey:1 FindUser ReadUser FindUser RemoveFinalizer Done");
 }
