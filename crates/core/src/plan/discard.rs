@@ -7,6 +7,7 @@ use crate::world::{Publish, SecretView};
 
 use super::attempt::{self, MAX_CONFLICTS};
 use super::faults;
+use super::mutant::{Mutant, is};
 use super::view::View;
 
 /// Deletes our own unpublished key after a *clear* refusal, or before any publish was sent (R3).
@@ -17,6 +18,7 @@ pub fn unpublished_key(view: &View) -> Option<Step> {
         return Some(faults::ending(view).unwrap_or_else(attempt::outdated));
     }
     let discard = match view.world.attempt.publish {
+        Publish::Unclear if is(Mutant::DeletesAfterUnclear) => true,
         Publish::Landed | Publish::Unclear => false,
         Publish::Refused => true,
         Publish::NotSent => is_too_old(view) || fence_fell(view) || failed(view) || is_unwanted(view),
@@ -60,7 +62,7 @@ fn fence_fell(view: &View) -> bool {
     let attempt = &view.world.attempt;
     let Some(fence) = &attempt.fence else { return false };
     let Some(facts) = view.secret() else { return matches!(view.world.secret, SecretView::Absent { .. }) };
-    let ours = facts.record.attempt.as_ref() == Some(&attempt.nonce);
+    let ours = facts.record.attempt.as_ref() == Some(&attempt.nonce) || is(Mutant::RetriesBlindly);
     !ours || facts.published() != fence.published.as_ref() || attempt.conflicts > MAX_CONFLICTS
 }
 

@@ -9,6 +9,7 @@ use crate::step::Step;
 use crate::time::after;
 use crate::world::{Listing, Publish};
 
+use super::mutant::{Mutant, is};
 use super::view::{Need, View};
 use super::{blocked, pause, retire, user, wait};
 
@@ -22,6 +23,7 @@ pub fn listed(view: &View) -> Option<Step> {
         return user;
     }
     let settled = after(view.world.began, view.desired.identity.durations.settle);
+    let settled = if is(Mutant::UnsettledList) { view.now } else { settled };
     match view.keys() {
         None if view.now >= settled || needs_no_settling(view) => Some(Step::ListKeys),
         None => Some(pause(settled, "waiting until IAM shows every key there may be")),
@@ -63,8 +65,15 @@ pub fn orphans<'a>(view: &View<'a>) -> Vec<&'a ListedKey> {
 fn fenced_list<'a>(view: &View<'a>) -> Option<&'a Listing> {
     match &view.world.attempt.fence {
         None => view.keys(),
+        Some(_) if is(Mutant::ListsAfterFence) || is(Mutant::ListsAgain) => view.keys(),
         Some(fence) => view.world.listings.iter().take(fence.listings).next_back(),
     }
+}
+
+/// What rule R1 forbids: a list that is younger than the fence.
+pub fn listed_again(view: &View) -> Option<Step> {
+    let fence = view.world.attempt.fence.as_ref()?;
+    (is(Mutant::ListsAgain) && view.world.listings.len() == fence.listings).then_some(Step::ListKeys)
 }
 
 fn is_orphan(view: &View, key: &ListedKey) -> bool {
@@ -72,6 +81,9 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
     let at_fence = attempt.fence.as_ref().and_then(|fence| fence.published.as_ref());
     let minted = attempt.minted.as_ref().map(|minted| &minted.id);
     let Some(facts) = view.secret() else { return false };
+    if is(Mutant::DeletesPublished) {
+        return facts.record.previous_key().is_none_or(|previous| previous.key != key.id);
+    }
     match facts.published() {
         None => was_never_published(view, key),
         Some(published) => {
@@ -87,12 +99,18 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
 fn was_never_published(view: &View, key: &ListedKey) -> bool {
     let Some(facts) = view.secret().filter(|facts| facts.record.attempt.is_some()) else { return false };
     let found = facts.record.found_keys.contains(&key.id);
+    if is(Mutant::FoundOnly) {
+        return !found;
+    }
     !found && facts.created.is_some_and(|created| key.created > created)
 }
 
 /// Protocol step 4b: no fence is placed while a key that may be deleted behind it is so young that
 /// a Secret naming it could still be on its way.
 pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
+    if is(Mutant::YoungKeys) || is(Mutant::YoungKeysBesideSecret) && view.secret().is_some() {
+        return None;
+    }
     let listing = view.keys()?;
     let least = view.desired.identity.durations.unseen_key_age;
     let deletable = match need {

@@ -10,6 +10,7 @@ mod cleanup;
 mod discard;
 mod faults;
 mod keys;
+mod mutant;
 mod repair;
 mod retire;
 mod secret;

@@ -9,6 +9,7 @@ use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
 
 use super::keys;
+use super::mutant::{Mutant, is};
 use super::view::View;
 
 /// When the previous key's next change is due.
@@ -49,6 +50,11 @@ pub fn previous_key(view: &View) -> Option<Step> {
     if view.live().is_none() {
         return Some(Step::ReadSecret);
     }
+    if is(Mutant::RetiresUnlisted) && previous.deactivated_at.is_none() && view.keys().is_none() {
+        let did = view.world.did.contains(&Step::DeactivateKey(previous.key.clone()));
+        let noted = || noted(view, Some(deactivated_now(view, previous)));
+        return Some(if did { noted() } else { Step::DeactivateKey(previous.key.clone()) });
+    }
     keys::listed(view).or_else(|| retire(view, previous))
 }
 
@@ -60,6 +66,9 @@ fn retire(view: &View, previous: &Previous) -> Option<Step> {
     let Some(key) = view.keys()?.get(&previous.key) else { return Some(vanished(view, previous)) };
     let by_us = view.world.did.contains(&Step::DeactivateKey(key.id.clone()));
     Some(match (key.status, previous.deactivated_at) {
+        (KeyStatus::Inactive, None) if !by_us && is(Mutant::DeletesUndated) => {
+            Step::DeleteKey(key.id.clone())
+        }
         (KeyStatus::Inactive, Some(_)) if !by_us => Step::DeleteKey(key.id.clone()),
         (KeyStatus::Inactive, _) => noted(view, Some(deactivated_now(view, previous))),
         // Also a key that somebody made Active again, or whose recorded date was forged: the soak

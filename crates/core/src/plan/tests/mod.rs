@@ -6,6 +6,7 @@ mod enumerate;
 mod failures;
 mod iam;
 mod judge;
+mod model;
 mod process;
 mod provision;
 mod record;
