@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::intern::{Id, unused};
-use super::state::{Key, Kind, User, Write, small};
+use super::state::{Key, Kind, Named, User, Write, small};
 use super::tables::{Reply, time};
 use super::turn::Turn;
 use crate::desired::Desired;
@@ -78,13 +78,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Pods log in with every key that a Secret named.
+    /// Pods log in with every key that a Secret named, some minutes after it was made.
     fn last_used(&mut self, number: u8) -> Reply {
         let Some(created) = self.state.account.key(number).map(|key| key.created) else {
             return Reply::Absent;
         };
-        let named = self.state.ghost.key(number).named != super::state::Named::Never;
-        Reply::LastUsed(named.then_some(created))
+        let named = self.state.ghost.key(number).named != Named::Never;
+        Reply::LastUsed((named && self.state.now > created + 300).then_some(created))
     }
 
     /// Remembers the keys as they are, for a list that lags.
@@ -104,6 +104,7 @@ impl Turn<'_> {
         self.state.account.made += 1;
         let (number, created) = (self.state.account.made, self.state.now);
         self.change_keys(|keys| keys.push(Key { number, active: true, created }));
+        self.state.ghost.key(number).created = created;
         Reply::Minted(number)
     }
 

@@ -16,6 +16,7 @@ mod alone;
 mod calls;
 mod configs;
 mod intern;
+mod mutants;
 mod people;
 mod search;
 mod state;

@@ -65,7 +65,7 @@ impl Turn<'_> {
     }
 
     fn delete_secret(&mut self) {
-        self.state.ghost.meddled = true;
+        self.state.ghost.deleted = Some(self.state.now);
         self.remember_secret();
         self.state.secret = None;
     }
@@ -80,7 +80,6 @@ impl Turn<'_> {
         for key in keys {
             self.state.ghost.key(super::state::small(key)).exempt = true;
         }
-        self.state.ghost.meddled = true;
         self.store(SecretFacts { touched: true, ..facts });
     }
 

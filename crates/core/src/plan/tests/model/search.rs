@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::actions::{Action, Fault};
-use super::intern::{PlainBuild, fingerprint};
+use super::intern::{QuickBuild, fingerprint};
 use super::state::{Seconds, State};
 use super::turn::Model;
 use super::verdict::Broken;
@@ -20,10 +20,11 @@ pub struct Search {
     pub cap: usize,
     /// Of how many distinct situations one is given to a fresh operator alone; 0 for none.
     pub alone: usize,
-    seen: HashSet<u128, PlainBuild>,
+    seen: HashSet<u128, QuickBuild>,
     /// Where each state came from.
     parents: Vec<(u32, Action)>,
-    situations: HashSet<u128, PlainBuild>,
+    situations: HashSet<u128, QuickBuild>,
+    taken: usize,
 }
 
 /// What was found.
@@ -35,6 +36,8 @@ pub struct Report {
     /// Situations that a fresh operator was given.
     pub situations: usize,
     pub broken: Option<(Broken, Vec<String>)>,
+    pub taken: usize,
+    pub decisions: [usize; 5],
 }
 
 /// A state that waits to be expanded.
@@ -55,6 +58,7 @@ impl Search {
             seen: HashSet::default(),
             parents: Vec::new(),
             situations: HashSet::default(),
+            taken: 0,
         }
     }
 
@@ -80,6 +84,8 @@ impl Search {
             exhausted: open.is_empty(),
             situations: self.situations.len(),
             broken,
+            taken: self.taken,
+            decisions: self.model.tables.sizes(),
         }
     }
 
@@ -87,7 +93,14 @@ impl Search {
         for action in self.model.actions(&from.state, &self.ticks) {
             let mut turn = self.model.turn(from.state.clone());
             turn.take(action);
+            self.taken += 1;
+            let idle = turn.ended.is_some();
             let (state, broken) = (turn.state, turn.broken);
+            // A pass that found nothing to do.
+            let idle = idle && matches!(action, Action::Begin(..)) && state.operators == from.state.operators;
+            if idle && broken.is_none() {
+                continue;
+            }
             if !self.seen.insert(state.fingerprint()) && broken.is_none() {
                 continue;
             }
@@ -158,7 +171,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = if self.exhausted { "exhausted" } else { "cut" };
         let (states, depth, took) = (self.states, self.depth, self.took.as_secs_f64());
-        write!(f, "{states:>9} states, depth {depth:>3}, {took:>6.1} s, {whole}, {} alone", self.situations)?;
+        write!(
+            f,
+            "{states:>9} states, depth {depth:>3}, {took:>6.1} s, {whole}, {} alone, {} actions, {:?}",
+            self.situations, self.taken, self.decisions
+        )?;
         let Some((broken, trace)) = &self.broken else { return Ok(()) };
         write!(f, "\n  {:?}: {} after {} actions", broken.rule, broken.how, trace.len())?;
         trace.iter().try_for_each(|line| write!(f, "\n    {line}"))

@@ -126,6 +126,8 @@ pub struct KeyGhost {
     pub ended: bool,
     /// A person had a hand in it.
     pub exempt: bool,
+    /// When IAM made it.
+    pub created: Seconds,
 }
 
 /// What the invariants remember.
@@ -134,8 +136,8 @@ pub struct Ghost {
     pub keys: Vec<KeyGhost>,
     /// A person destroyed the published password.
     pub lost: bool,
-    /// A person deleted the Secret, or put an old one in its place.
-    pub meddled: bool,
+    /// When a person deleted the Secret last.
+    pub deleted: Option<Seconds>,
     /// The object is being deleted.
     pub teardown: bool,
 }

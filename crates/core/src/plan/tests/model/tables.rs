@@ -1,10 +1,11 @@
 //! The real decisions, each asked for once: `plan::next` and `World::after` by numbered arguments.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::intern::{Id, Interner};
+use super::intern::{Id, Interner, QuickBuild};
 use super::state::{Key, Seconds};
 use crate::desired::{Desired, Goal};
 use crate::iam::{Blocker, Failure, KeyList, KeyStatus, ListedKey, UserFacts};
@@ -57,10 +58,10 @@ pub struct Tables {
     pub worlds: Interner<World>,
     pub memos: Interner<Memo>,
     pub secrets: Interner<SecretFacts>,
-    pub steps: Interner<Step>,
-    begun: HashMap<Begun, Id>,
-    nexts: HashMap<(Id, u8, Seconds), Id>,
-    afters: HashMap<(Id, Id, Reply, Seconds), Id>,
+    pub steps: Interner<Rc<Step>>,
+    begun: HashMap<Begun, Id, QuickBuild>,
+    nexts: HashMap<(Id, u8, Seconds), Id, QuickBuild>,
+    afters: HashMap<(Id, Id, Reply, Seconds), Id, QuickBuild>,
 }
 
 impl Tables {
@@ -71,9 +72,9 @@ impl Tables {
             memos: Interner::default(),
             secrets: Interner::default(),
             steps: Interner::default(),
-            begun: HashMap::new(),
-            nexts: HashMap::new(),
-            afters: HashMap::new(),
+            begun: HashMap::default(),
+            nexts: HashMap::default(),
+            afters: HashMap::default(),
         }
     }
 
@@ -109,7 +110,7 @@ impl Tables {
             return *step;
         }
         let step = next(self.goal(goal), self.worlds.get(world), time(now));
-        let step = self.steps.put(step);
+        let step = self.steps.put(Rc::new(step));
         self.nexts.insert((world, goal, now), step);
         step
     }
@@ -125,6 +126,10 @@ impl Tables {
         let after = self.worlds.put(tidied(before.after(self.steps.get(step), effect, time(now))));
         self.afters.insert(key, after);
         after
+    }
+
+    pub fn sizes(&self) -> [usize; 5] {
+        [self.worlds.len(), self.secrets.len(), self.memos.len(), self.nexts.len(), self.afters.len()]
     }
 
     /// The memo that a pass leaves.

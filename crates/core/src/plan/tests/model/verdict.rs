@@ -125,7 +125,14 @@ impl Turn<'_> {
     }
 
     fn is_excused(&self, ghost: KeyGhost) -> bool {
-        ghost.exempt || self.state.ghost.meddled || self.state.ghost.teardown
+        ghost.exempt || self.state.ghost.teardown || self.is_accepted()
+    }
+
+    /// Known and accepted for S3: two operators, and a person deletes the Secret within 30 s of a mint.
+    fn is_accepted(&self) -> bool {
+        let Some(deleted) = self.state.ghost.deleted else { return false };
+        let near = |key: &KeyGhost| key.created.abs_diff(deleted) <= 30;
+        self.state.operators.len() > 1 && self.state.ghost.keys.iter().any(near)
     }
 
     fn judge_overlap(&mut self, number: u8, ghost: KeyGhost) {
