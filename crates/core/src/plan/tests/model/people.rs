@@ -66,6 +66,7 @@ impl Turn<'_> {
 
     fn delete_secret(&mut self) {
         self.state.ghost.deleted = Some(self.state.now);
+        self.state.ghost.lost = true;
         self.remember_secret();
         self.state.secret = None;
     }

@@ -6,7 +6,7 @@ use super::tables::{TEARDOWN, seconds, time};
 use super::turn::Turn;
 use crate::iam::KEYS_PER_USER;
 use crate::key::KeyId;
-use crate::plan::view::View;
+use crate::plan::view::{Need, View};
 use crate::secret::SecretFacts;
 use crate::step::Step;
 use crate::time::Durations;
@@ -131,8 +131,8 @@ impl Turn<'_> {
     /// Known and accepted for S3: two operators, and a person deletes the Secret within 30 s of a mint.
     fn is_accepted(&self) -> bool {
         let Some(deleted) = self.state.ghost.deleted else { return false };
-        let near = |key: &KeyGhost| key.created.abs_diff(deleted) <= 30;
-        self.state.operators.len() > 1 && self.state.ghost.keys.iter().any(near)
+        let just_made = |key: &KeyGhost| (key.created..=key.created + 30).contains(&deleted);
+        self.state.operators.len() > 1 && self.state.ghost.keys.iter().skip(1).any(just_made)
     }
 
     fn judge_overlap(&mut self, number: u8, ghost: KeyGhost) {
@@ -167,22 +167,24 @@ impl Turn<'_> {
         if self.pass(who).goal == TEARDOWN || ghost.named == Named::Never || self.is_excused(ghost) {
             return;
         }
-        let needed = self.state.account.keys().len() >= KEYS_PER_USER && self.is_due(who);
-        if needed && self.state.ghost.lost && !self.works() {
+        let need = self.need(who);
+        // By its fence the pass knew that nobody could log in with what the Secret held.
+        if self.state.ghost.lost && need.is_some_and(|need| !need.is_rotation()) {
             return;
         }
         self.demand(Rule::S3, !key.active, || format!("key {number} deleted while Active"));
         let now = self.state.now;
         let soaked = ghost.deactivated.is_none_or(|at| now >= at + soak());
-        self.demand(Rule::S3, soaked || needed, || format!("key {number} deleted during its soak"));
+        self.demand(Rule::S3, soaked || need.is_some(), || format!("key {number} deleted during its soak"));
     }
 
-    /// True if the pass is to make a key.
-    fn is_due(&self, who: usize) -> bool {
+    /// Why the pass is to make a key, if it is and saw both slots taken.
+    fn need(&self, who: usize) -> Option<Need> {
         let pass = self.pass(who);
         let (desired, world) =
             (self.model.tables.desired(pass.goal), self.model.tables.worlds.get(pass.world));
-        View { desired, world, now: time(self.state.now) }.need().is_some()
+        let full = world.keys().is_some_and(|listing| listing.list.keys.len() >= KEYS_PER_USER);
+        View { desired, world, now: time(self.state.now) }.need().filter(|_| full)
     }
 
     /// Before a write of the Secret lands (S6).
