@@ -25,7 +25,7 @@ impl Turn<'_> {
                 Reply::Done
             }
             Step::RemoveFinalizer => {
-                self.judge_release(who);
+                self.judge_release();
                 self.state.finalizer = false;
                 // The collector takes the Secret.
                 self.remember_secret();
@@ -51,7 +51,7 @@ impl Turn<'_> {
     }
 
     fn iam(&mut self, who: usize, step: &Step) -> Reply {
-        self.judge_user(step);
+        self.judge_user(who, step);
         let Some(user) = &mut self.state.account.user else { return Reply::Absent };
         match step {
             Step::ReadUser => Reply::User { foreign: user.foreign },

@@ -21,15 +21,33 @@ mod people;
 mod search;
 mod state;
 mod tables;
+mod traces;
 mod turn;
 mod verdict;
 
-#[test]
+use configs::{Config, SMALL};
+use search::Report;
+
+/// Runs the worlds, prints what was searched, and names those that are not clean.
 #[allow(clippy::print_stderr)]
-fn small_worlds_are_clean() {
-    for config in configs::SMALL {
-        let report = config.run();
-        eprintln!("{:<40} {report}", config.name);
-        assert!(report.broken.is_none());
+fn search_all(worlds: &[Config], run: impl Fn(&Config) -> Report) {
+    let mut broken = Vec::new();
+    for world in worlds {
+        let report = run(world);
+        eprintln!("{:<34} {report}", world.name);
+        broken.extend(report.broken.map(|_| world.name));
     }
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+#[test]
+fn small_worlds_are_clean() {
+    search_all(SMALL, Config::run);
+}
+
+/// Minutes: `cargo test -p ses-smtp-core model_at_length -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn model_at_length() {
+    search_all(SMALL, Config::run_at_length);
 }

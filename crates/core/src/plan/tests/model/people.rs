@@ -1,7 +1,7 @@
 //! What people and other programs do to the Secret, the user and the object.
 
 use super::actions::Deed;
-use super::state::{KeyGhost, State, User};
+use super::state::{KeyGhost, Named, State, User};
 use super::turn::{Model, Turn};
 use crate::record::Record;
 use crate::secret::SecretFacts;
@@ -44,7 +44,7 @@ impl Turn<'_> {
             }),
             Deed::DeleteUser => self.delete_user_by_hand(),
             Deed::RecreateUser => self.state.account.user = Some(User::default()),
-            Deed::PlantUser => self.state.account.user = Some(User { foreign: true, ..User::default() }),
+            Deed::PlantUser => self.plant_user(),
             Deed::DeleteObject => self.state.ghost.teardown = true,
         }
     }
@@ -71,16 +71,12 @@ impl Turn<'_> {
         self.state.secret = None;
     }
 
-    /// The old Secret names old keys: the invariants don't speak of those any more.
+    /// Nothing tells any more which keys were published since: the invariants don't speak of them.
     fn put_back(&mut self) {
         let Some(facts) = self.model.backup.map(|id| self.model.tables.secrets.get(id).clone()) else {
             return;
         };
-        let record = &facts.record;
-        let keys = record.key.iter().chain(record.previous_key().map(|previous| &previous.key));
-        for key in keys {
-            self.state.ghost.key(super::state::small(key)).exempt = true;
-        }
+        self.state.ghost.keys.iter_mut().for_each(|key| key.exempt |= key.named != Named::Never);
         self.store(SecretFacts { touched: true, ..facts });
     }
 
@@ -88,6 +84,12 @@ impl Turn<'_> {
         let Some(named) = self.named() else { return };
         self.state.ghost.key(named).exempt = true;
         end(self, named);
+    }
+
+    fn plant_user(&mut self) {
+        self.state.account.user = Some(User { foreign: true, ..User::default() });
+        let passes = self.state.operators.iter_mut().filter_map(|operator| operator.pass.as_mut());
+        passes.for_each(|pass| pass.proved = true);
     }
 
     fn delete_user_by_hand(&mut self) {

@@ -42,6 +42,8 @@ pub struct Pass {
     pub goal: u8,
     /// The end of a pause.
     pub until: Seconds,
+    /// It was under way when somebody else's user took ours' place.
+    pub proved: bool,
 }
 
 /// An operator that believes it leads.
@@ -140,6 +142,10 @@ pub struct Ghost {
     pub deleted: Option<Seconds>,
     /// The object is being deleted.
     pub teardown: bool,
+    /// The user was gone at some time since.
+    pub gone: bool,
+    /// Somebody else's user may hold a key of ours.
+    pub mixed: bool,
 }
 
 /// The state.

@@ -90,7 +90,8 @@ impl Turn<'_> {
         let world = tables.begin((cached, memo, nonce, self.state.finalizer, now));
         let goal =
             if self.state.ghost.teardown && cache != Cache::Unaware { TEARDOWN } else { self.state.spec };
-        self.state.operators[who] = Operator { memo: 0, pass: Some(Pass { world, goal, until: 0 }) };
+        self.state.operators[who] =
+            Operator { memo: 0, pass: Some(Pass { world, goal, until: 0, proved: false }) };
         self.rest(who);
         self.read_at_once(who);
     }
@@ -201,7 +202,7 @@ impl Turn<'_> {
         let call = match step {
             Step::MintKey => Call::Mint,
             Step::DeleteKey(id) => {
-                self.judge_user(step);
+                self.judge_user(who, step);
                 self.judge_deletion(who, small(id));
                 Call::Delete(small(id))
             }

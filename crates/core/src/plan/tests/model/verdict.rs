@@ -4,11 +4,12 @@ use super::calls::password;
 use super::state::{Key, KeyGhost, Named, Seconds, Write, small};
 use super::tables::{TEARDOWN, seconds, time};
 use super::turn::Turn;
-use crate::iam::KEYS_PER_USER;
+use crate::iam::{KEYS_PER_USER, KeyStatus};
 use crate::key::KeyId;
 use crate::plan::view::{Need, View};
 use crate::secret::SecretFacts;
 use crate::step::Step;
+use crate::test;
 use crate::time::Durations;
 
 /// An invariant.
@@ -68,6 +69,7 @@ impl Turn<'_> {
     /// After an action.
     pub fn look(&mut self) {
         let (named, now) = (self.named(), self.state.now);
+        self.state.ghost.gone |= self.state.ghost.teardown && self.state.account.user.is_none();
         if let Some(named) = named {
             let ghost = *self.state.ghost.key(named);
             let dead = ghost.ended && !ghost.exempt && !self.state.ghost.teardown;
@@ -92,15 +94,18 @@ impl Turn<'_> {
     pub fn judge_mint(&mut self) {
         let keys = self.state.account.keys().len();
         self.demand(Rule::S1, keys < KEYS_PER_USER, || format!("a mint beside {keys} keys"));
-        self.demand_ours("a mint");
     }
 
-    fn demand_ours(&mut self, what: &str) {
+    /// A pass that proved the user before somebody else's took its place can't know better, and what
+    /// it makes there proves that user to be ours.
+    fn demand_ours(&mut self, who: usize) {
         let foreign = self.state.account.user.as_ref().is_some_and(|user| user.foreign);
-        self.demand(Rule::S4, !foreign, || format!("{what} of somebody else's user"));
+        self.state.ghost.mixed |= foreign && self.pass(who).proved;
+        let mixed = self.state.ghost.mixed;
+        self.demand(Rule::S4, !foreign || mixed, || "a write of somebody else's user".to_owned());
     }
 
-    pub fn judge_user(&mut self, step: &Step) {
+    pub fn judge_user(&mut self, who: usize, step: &Step) {
         let misses = |id: &KeyId| self.state.account.key(small(id)).is_none();
         let writes = match step {
             Step::ReadUser | Step::ListKeys | Step::ReadLastUsed(_) => false,
@@ -108,7 +113,7 @@ impl Turn<'_> {
             _ => true,
         };
         if writes {
-            self.demand_ours("a write");
+            self.demand_ours(who);
         }
     }
 
@@ -117,11 +122,14 @@ impl Turn<'_> {
         let now = self.state.now;
         let ghost = *self.state.ghost.key(number);
         if self.pass(who).goal != TEARDOWN && ghost.named != Named::Never && !self.is_excused(ghost) {
-            self.judge_overlap(number, ghost);
+            self.judge_overlap(who, number, ghost);
         }
+        let was_active = self.state.account.key(number).is_some_and(|key| key.active);
         let ghost = self.state.ghost.key(number);
         ghost.ended = true;
-        ghost.deactivated = Some(now);
+        if was_active {
+            ghost.deactivated = Some(now);
+        }
     }
 
     fn is_excused(&self, ghost: KeyGhost) -> bool {
@@ -135,12 +143,12 @@ impl Turn<'_> {
         self.state.operators.len() > 1 && self.state.ghost.keys.iter().skip(1).any(just_made)
     }
 
-    fn judge_overlap(&mut self, number: u8, ghost: KeyGhost) {
+    fn judge_overlap(&mut self, who: usize, number: u8, ghost: KeyGhost) {
         let successor: Option<Key> = self
             .named()
             .filter(|named| *named != number)
             .and_then(|named| self.state.account.key(named).copied())
-            .filter(|key| key.active);
+            .filter(|key| key.active || self.is_listed_active(who, key.number));
         let Some(successor) = successor else {
             return self.demand(Rule::S3, false, || {
                 format!("key {number} made Inactive without an Active successor")
@@ -152,6 +160,13 @@ impl Turn<'_> {
         self.demand(Rule::S3, now >= ends, || {
             format!("key {number} made Inactive at {now}, overlap ends {ends}")
         });
+    }
+
+    /// True if the pass was shown the key as Active: a person may have been faster than its next call.
+    fn is_listed_active(&self, who: usize, number: u8) -> bool {
+        let listing = self.model.tables.worlds.get(self.pass(who).world).keys();
+        let listed = listing.and_then(|listing| listing.get(&test::key(u32::from(number))));
+        listed.is_some_and(|key| key.status == KeyStatus::Active)
     }
 
     /// A publish may land after the time that it records.
@@ -214,13 +229,11 @@ impl Turn<'_> {
         self.demand(Rule::S3, kept || gone || excused, || format!("a publish forgets key {key}"));
     }
 
-    /// Before the finalizer goes (S8): no pass that could make the user anew is under way.
-    pub fn judge_release(&mut self, who: usize) {
-        let others =
-            self.state.operators.iter().enumerate().any(|(other, operator)| {
-                other != who && operator.pass.is_some_and(|pass| pass.goal != TEARDOWN)
-            });
+    /// Before the finalizer goes (S8). A pass that doesn't know of the deletion may make the user anew
+    /// after it was gone: the sweep's business (L4).
+    pub fn judge_release(&mut self) {
         let ours = self.state.account.user.as_ref().is_some_and(|user| !user.foreign);
-        self.demand(Rule::S8, others || !ours, || "the finalizer goes before the user".to_owned());
+        let gone = self.state.ghost.gone;
+        self.demand(Rule::S8, gone || !ours, || "the finalizer goes before the user".to_owned());
     }
 }
