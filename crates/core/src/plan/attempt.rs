@@ -173,13 +173,10 @@ fn slot_freed(view: &View, need: Need) -> Option<Step> {
     if view.world.attempt.minted.is_some() {
         return None;
     }
-    if let Some(again) = keys::listed_again(view) {
-        return Some(again);
-    }
-    match keys::slot(view, need) {
+    keys::listed_again(view).or_else(|| match keys::slot(view, need) {
         Slot::Give(key) => Some(Step::DeleteKey(key)),
         _ => None,
-    }
+    })
 }
 
 fn minted(view: &View, _: Need) -> Option<Step> {

@@ -23,9 +23,10 @@ pub fn listed(view: &View) -> Option<Step> {
         return user;
     }
     let settled = after(view.world.began, view.desired.identity.durations.settle);
-    let settled = if is(Mutant::UnsettledList) { view.now } else { settled };
     match view.keys() {
-        None if view.now >= settled || needs_no_settling(view) => Some(Step::ListKeys),
+        None if view.now >= settled || needs_no_settling(view) || is(Mutant::UnsettledList) => {
+            Some(Step::ListKeys)
+        }
         None => Some(pause(settled, "waiting until IAM shows every key there may be")),
         Some(listing) => published_shown(view, listing.at),
     }
@@ -81,14 +82,13 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
     let at_fence = attempt.fence.as_ref().and_then(|fence| fence.published.as_ref());
     let minted = attempt.minted.as_ref().map(|minted| &minted.id);
     let Some(facts) = view.secret() else { return false };
-    if is(Mutant::DeletesPublished) {
-        return facts.record.previous_key().is_none_or(|previous| previous.key != key.id);
-    }
     match facts.published() {
         None => was_never_published(view, key),
         Some(published) => {
             let previous = facts.record.previous_key().map(|previous| &previous.key);
-            ![Some(published), previous, at_fence, minted].contains(&Some(&key.id))
+            let published = Some(published).filter(|_| !is(Mutant::DeletesPublished));
+            let at_fence = at_fence.filter(|_| !is(Mutant::DeletesPublished));
+            ![published, previous, at_fence, minted].contains(&Some(&key.id))
         }
     }
 }
@@ -99,18 +99,13 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
 fn was_never_published(view: &View, key: &ListedKey) -> bool {
     let Some(facts) = view.secret().filter(|facts| facts.record.attempt.is_some()) else { return false };
     let found = facts.record.found_keys.contains(&key.id);
-    if is(Mutant::FoundOnly) {
-        return !found;
-    }
-    !found && facts.created.is_some_and(|created| key.created > created)
+    let younger = facts.created.is_some_and(|created| key.created > created);
+    !found && (younger || is(Mutant::FoundOnly))
 }
 
 /// Protocol step 4b: no fence is placed while a key that may be deleted behind it is so young that
 /// a Secret naming it could still be on its way.
 pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
-    if is(Mutant::YoungKeys) || is(Mutant::YoungKeysBesideSecret) && view.secret().is_some() {
-        return None;
-    }
     let listing = view.keys()?;
     let least = view.desired.identity.durations.unseen_key_age;
     let deletable = match need {
@@ -119,6 +114,8 @@ pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
         None => orphans(view),
     };
     let unseen = deletable.into_iter().filter(|key| !view.world.memo.seen.contains(&key.id));
+    let unseen = unseen.filter(|_| !is(Mutant::YoungKeys));
+    let unseen = unseen.filter(|_| !is(Mutant::YoungKeysBesideSecret) || view.secret().is_none());
     let left = unseen.map(|key| least.saturating_sub(listing.age(key, view.now))).max()?;
     let message = || "an access key was found that no Secret names; waiting until a Secret naming it can no longer land";
     left.is_positive().then(|| wait(Reason::Provisioning, Some(after(view.now, left)), message().to_owned()))

@@ -50,12 +50,14 @@ pub fn previous_key(view: &View) -> Option<Step> {
     if view.live().is_none() {
         return Some(Step::ReadSecret);
     }
-    if is(Mutant::RetiresUnlisted) && previous.deactivated_at.is_none() && view.keys().is_none() {
-        let did = view.world.did.contains(&Step::DeactivateKey(previous.key.clone()));
-        let noted = || noted(view, Some(deactivated_now(view, previous)));
-        return Some(if did { noted() } else { Step::DeactivateKey(previous.key.clone()) });
-    }
-    keys::listed(view).or_else(|| retire(view, previous))
+    unlisted(view, previous).or_else(|| keys::listed(view)).or_else(|| retire(view, previous))
+}
+
+/// What the protocol forbids: step 10 without a list.
+fn unlisted(view: &View, previous: &Previous) -> Option<Step> {
+    let deactivate = Step::DeactivateKey(previous.key.clone());
+    let wrong = is(Mutant::RetiresUnlisted) && !view.world.did.contains(&deactivate);
+    (wrong && previous.deactivated_at.is_none()).then_some(deactivate)
 }
 
 fn retire(view: &View, previous: &Previous) -> Option<Step> {

@@ -135,8 +135,8 @@ fn faults(state: &State, step: &Step) -> Vec<Fault> {
         faults.extend((late && state.left(Kind::Late) > 0).then_some(Fault::Late));
     }
     let fresh = |(_, at): &(_, Seconds)| state.now < at + SETTLE;
-    let stale = *step == Step::ListKeys && state.account.before.as_ref().is_some_and(fresh);
-    faults.extend((stale && state.left(Kind::StaleList) > 0).then_some(Fault::Stale));
+    let lags = *step == Step::ListKeys && state.account.before.as_ref().is_some_and(fresh);
+    faults.extend((lags && state.left(Kind::StaleList) > 0).then_some(Fault::Stale));
     faults
 }
 

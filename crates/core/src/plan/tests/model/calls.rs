@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::intern::{Id, unused};
-use super::state::{Key, Kind, Named, User, Write, small};
-use super::tables::{Reply, time};
+use super::state::{Key, Kind, Named, Pass, Seconds, User, Write, small};
+use super::tables::{Reply, TEARDOWN};
 use super::turn::Turn;
 use crate::desired::Desired;
 use crate::iam::KEYS_PER_USER;
@@ -143,18 +143,27 @@ impl Turn<'_> {
 
     // ---- the Secret ----
 
-    /// The object that a pass sends for a write, from the Secret as the pass saw it.
+    /// What a pass sends for a write that it is to make now.
     pub fn built(&mut self, who: usize, write: &SecretWrite) -> Write {
         let pass = self.pass(who);
+        let key = (pass.world, pass.goal, self.state.now);
+        if let Some(built) = self.model.tables.built.get(&key) {
+            return built.clone();
+        }
+        let built = self.build(pass, write);
+        self.model.tables.built.insert(key, built.clone());
+        built
+    }
+
+    /// The object comes of the Secret as the pass saw it.
+    fn build(&mut self, pass: Pass, write: &SecretWrite) -> Write {
         let world = self.model.tables.worlds.get(pass.world);
-        let goal = if pass.goal < super::tables::TEARDOWN { pass.goal } else { 0 };
-        let desired = self.model.tables.desired(goal);
-        let minted = world.attempt.minted.as_ref().map(|minted| small(&minted.id));
-        let seen = world.secret().cloned();
-        let object = object(desired, write, seen, minted);
-        let nonce = world.attempt.nonce.trim_start_matches("nonce#").parse().unwrap();
-        let fence = world.attempt.fence.as_ref();
-        let at_fence = fence.and_then(|fence| fence.published.as_ref()).map(small);
+        let attempt = &world.attempt;
+        let goal = if pass.goal == TEARDOWN { 0 } else { pass.goal };
+        let minted = attempt.minted.as_ref().map(|minted| small(&minted.id));
+        let object = object(self.model.tables.desired(goal), write, world.secret(), minted);
+        let nonce = attempt.nonce.trim_start_matches("nonce#").parse().unwrap();
+        let at_fence = attempt.fence.as_ref().and_then(|fence| fence.published.as_ref()).map(small);
         let publishes = matches!(write, SecretWrite::Publish(_) | SecretWrite::Create(_));
         Write {
             object: self.model.tables.secrets.put(object),
@@ -166,28 +175,25 @@ impl Turn<'_> {
 
     /// A conditional write (R2).
     pub fn write(&mut self, write: &Write) -> Reply {
-        let sent = self.model.tables.secrets.get(write.object).clone();
-        let current = self.state.secret.map(|id| self.model.tables.secrets.get(id));
-        let version = current.map(|current| current.resource_version.clone());
-        let matches = version == Some(sent.resource_version.clone()) || is(Mutant::UnconditionalWrite);
-        match (write.create, &version) {
+        let version = |id: Id| self.model.tables.secrets.get(id).resource_version.as_str();
+        let current = self.state.secret.map(version);
+        let matches = current == Some(version(write.object)) || is(Mutant::UnconditionalWrite);
+        match (write.create, current) {
             (true, Some(_)) => return Reply::SecretExists,
             (false, None) => return Reply::SecretGone,
             (false, Some(_)) if !matches => return Reply::Conflict,
             _ => {}
         }
         self.judge_write(write);
-        let created = if write.create { Some(time(self.state.now)) } else { sent.created };
-        let id = self.store(SecretFacts { created, ..sent });
+        let id = self.store(write.object, write.create.then_some(self.state.now));
         if write.patch { Reply::Metadata(id) } else { Reply::Secret(id) }
     }
 
     /// Puts an object in the Secret's place, under a version that nobody knows.
-    pub fn store(&mut self, facts: SecretFacts) -> Id {
+    pub fn store(&mut self, object: Id, created: Option<Seconds>) -> Id {
         let used = self.state.refs(&self.model.tables).versions;
-        let resource_version = format!("version#{}", unused(used));
         self.remember_secret();
-        let id = self.model.tables.secrets.put(SecretFacts { resource_version, ..facts });
+        let id = self.model.tables.store(object, unused(used), created);
         self.state.secret = Some(id);
         id
     }
@@ -204,18 +210,18 @@ impl Turn<'_> {
 fn object(
     desired: &Desired,
     write: &SecretWrite,
-    seen: Option<SecretFacts>,
+    seen: Option<&SecretFacts>,
     minted: Option<u8>,
 ) -> SecretFacts {
-    let with = |record: &Record| match &seen {
+    let with = |record: &Record| match seen {
         Some(facts) => SecretFacts { record: record.clone(), ..owned(desired, facts.clone()) },
-        None => fresh(desired, record.clone()),
+        None => fresh(desired, record),
     };
     match write {
-        SecretWrite::Placeholder(record) => fresh(desired, record.clone()),
-        SecretWrite::Create(record) => published(desired, fresh(desired, record.clone()), minted.unwrap()),
+        SecretWrite::Placeholder(record) => fresh(desired, record),
+        SecretWrite::Create(record) => published(desired, fresh(desired, record), minted.unwrap()),
         SecretWrite::Publish(record) => published(desired, with(record), minted.unwrap()),
-        SecretWrite::Fence(record) | SecretWrite::Annotate(record) => match &seen {
+        SecretWrite::Fence(record) | SecretWrite::Annotate(record) => match seen {
             Some(facts) => SecretFacts { record: record.clone(), ..facts.clone() },
             None => panic!("a patch of nothing"),
         },
@@ -225,19 +231,19 @@ fn object(
     }
 }
 
-fn fresh(desired: &Desired, record: Record) -> SecretFacts {
-    SecretFacts {
+fn fresh(desired: &Desired, record: &Record) -> SecretFacts {
+    let facts = SecretFacts {
         resource_version: String::new(),
         created: None,
         deleting: false,
         controller: Controller::Nobody,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
-        record,
+        record: record.clone(),
         touched: false,
         content: Some(Content { digests: BTreeMap::new(), names: None, immutable: false }),
-    }
-    .pipe(|facts| owned(desired, facts))
+    };
+    owned(desired, facts)
 }
 
 fn owned(desired: &Desired, mut facts: SecretFacts) -> SecretFacts {
@@ -275,11 +281,3 @@ fn rendered(desired: &Desired, facts: SecretFacts) -> SecretFacts {
     let content = Some(Content { digests, names: Some(key), immutable: false });
     SecretFacts { content, touched: false, ..facts }
 }
-
-trait Pipe: Sized {
-    fn pipe<T>(self, then: impl FnOnce(Self) -> T) -> T {
-        then(self)
-    }
-}
-
-impl Pipe for SecretFacts {}

@@ -1,8 +1,8 @@
-//! The worlds that are searched: where they start, who acts, and how often what may go wrong.
+//! What a world to search is: where it starts, who acts, and how often what may go wrong.
 
 use super::actions::{Action, Deed};
-use super::alone::DAY;
 use super::search::{Report, Search};
+use super::state::Kind::{Crash, Pass, ReplyLost};
 use super::state::{Account, Ghost, KINDS, Kind, Operator, Seconds, State};
 use super::turn::Model;
 use super::verdict::Rule;
@@ -53,7 +53,7 @@ impl Config {
         for kind in [Pass, Crash, ReplyLost] {
             search.start.left[kind as usize] += 1;
         }
-        search.cap = 4_000_000;
+        search.cap = 1_500_000;
         search.run()
     }
 
@@ -125,144 +125,3 @@ pub const CONFIG: Config = Config {
     cap: 400_000,
     alone: 24,
 };
-
-use Kind::{Crash, Late, Pass, ReplyLost, RequestLost, StaleCache, StaleList, Tick};
-
-/// One operator, beside which there is none.
-const ONE: Config = Config { operators: 1, ..CONFIG };
-/// A rotation that is due.
-const DUE: Config = Config { deeds: &[Deed::Rotate], ..CONFIG };
-
-/// The worlds of the ordinary test run.
-pub const SMALL: &[Config] = &[
-    Config {
-        name: "provision, crash, lost reply",
-        start: Start::Nothing,
-        budgets: &[(Pass, 3), (Crash, 1), (ReplyLost, 1)],
-        ..CONFIG
-    },
-    Config {
-        name: "provision, late",
-        start: Start::Nothing,
-        budgets: &[(Pass, 3), (Late, 1), (Tick, 1)],
-        ticks: &[LATE],
-        ..CONFIG
-    },
-    Config { name: "rotation, crash", budgets: &[(Pass, 4), (Crash, 1)], ..DUE },
-    Config {
-        name: "rotation, lost reply",
-        budgets: &[(Pass, 3), (ReplyLost, 1), (Tick, 1)],
-        ticks: &[OLD],
-        ..DUE
-    },
-    Config { name: "rotation, late", budgets: &[(Pass, 3), (Late, 1), (Tick, 1)], ticks: &[OLD], ..DUE },
-    Config {
-        name: "rotation, lost request, label",
-        budgets: &[(Pass, 3), (RequestLost, 1), (Kind::Label, 1)],
-        ..DUE
-    },
-    Config {
-        name: "rotation, stale list and cache",
-        budgets: &[(Pass, 3), (StaleList, 1), (StaleCache, 1), (Crash, 1)],
-        ..DUE
-    },
-    Config {
-        name: "two rotations",
-        start: Start::Rotated,
-        deeds: &[Deed::Rotate],
-        budgets: &[(Pass, 3), (Kind::Rotate, 1), (Tick, 2), (Crash, 1)],
-        ticks: &[DAY],
-        ..CONFIG
-    },
-    Config {
-        name: "retirement, crash, lost reply",
-        start: Start::Rotated,
-        budgets: &[(Pass, 4), (Crash, 1), (ReplyLost, 1), (Tick, 2)],
-        ticks: &[DAY],
-        ..CONFIG
-    },
-    Config {
-        name: "Secret deleted",
-        budgets: &[(Pass, 3), (Kind::DeleteSecret, 1), (Crash, 1), (Tick, 1)],
-        ticks: &[LATE],
-        ..DUE
-    },
-    Config {
-        name: "Secret deleted in an overlap",
-        start: Start::Rotated,
-        budgets: &[(Pass, 3), (Kind::DeleteSecret, 1), (ReplyLost, 1)],
-        ..CONFIG
-    },
-    Config {
-        name: "password edited, stale cache",
-        budgets: &[(Pass, 3), (Kind::EditPassword, 1), (StaleCache, 1), (Crash, 1)],
-        ..CONFIG
-    },
-    Config {
-        name: "password edited in an overlap",
-        start: Start::Rotated,
-        budgets: &[(Pass, 3), (Kind::EditPassword, 1), (ReplyLost, 1), (Tick, 1)],
-        ticks: &[DAY],
-        ..CONFIG
-    },
-    Config {
-        name: "record stripped",
-        start: Start::Rotated,
-        budgets: &[(Pass, 3), (Kind::Strip, 1), (Crash, 1), (Tick, 1)],
-        ticks: &[DAY],
-        ..CONFIG
-    },
-    Config {
-        name: "record stripped in a rotation",
-        budgets: &[(Pass, 3), (Kind::Strip, 1), (ReplyLost, 1)],
-        ..DUE
-    },
-    Config {
-        name: "published key deleted",
-        budgets: &[(Pass, 3), (Kind::DeletePublished, 1), (Crash, 1), (ReplyLost, 1)],
-        ..DUE
-    },
-    Config {
-        name: "published key Inactive",
-        start: Start::Rotated,
-        budgets: &[(Pass, 3), (Kind::Inactivate, 1), (Crash, 1), (Tick, 1)],
-        ticks: &[DAY],
-        ..CONFIG
-    },
-    Config {
-        name: "old Secret put back",
-        budgets: &[(Pass, 3), (Kind::PutBack, 1), (Crash, 1), (Tick, 1)],
-        ticks: &[OLD],
-        ..DUE
-    },
-    Config {
-        name: "object deleted, stale view",
-        budgets: &[(Pass, 3), (Kind::DeleteObject, 1), (StaleCache, 1), (Crash, 1)],
-        ..DUE
-    },
-    Config {
-        name: "object and user deleted",
-        budgets: &[(Pass, 3), (Kind::DeleteObject, 1), (Kind::DeleteUser, 1), (ReplyLost, 1)],
-        ..DUE
-    },
-    Config {
-        name: "user deleted and made by hand",
-        budgets: &[(Pass, 3), (Kind::DeleteUser, 1), (Kind::RecreateUser, 1), (Crash, 1)],
-        ..DUE
-    },
-    Config {
-        name: "foreign user planted",
-        budgets: &[(Pass, 3), (Kind::DeleteUser, 1), (Kind::PlantUser, 1), (Kind::DeleteObject, 1)],
-        ..DUE
-    },
-    Config { name: "three operators", operators: 3, budgets: &[(Pass, 3), (Tick, 1)], ticks: &[OLD], ..DUE },
-    Config {
-        name: "one operator without IAM's quota",
-        quota: false,
-        budgets: &[(Pass, 5), (Kind::Rotate, 1), (ReplyLost, 2), (Crash, 1), (StaleList, 1), (Tick, 1)],
-        ticks: &[OLD],
-        ..ONE_DUE
-    },
-];
-
-const ONE_DUE: Config = Config { deeds: &[Deed::Rotate], ..ONE };

@@ -24,9 +24,11 @@ mod tables;
 mod traces;
 mod turn;
 mod verdict;
+mod worlds;
 
-use configs::{Config, SMALL};
+use configs::Config;
 use search::Report;
+use worlds::SMALL;
 
 /// Runs the worlds, prints what was searched, and names those that are not clean.
 #[allow(clippy::print_stderr)]

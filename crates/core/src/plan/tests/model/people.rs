@@ -13,7 +13,6 @@ impl Model {
         let named = || content()?.names.as_ref().map(super::state::small);
         let key = || state.account.key(named()?);
         match deed {
-            Deed::Rotate => !state.ghost.teardown,
             Deed::Label | Deed::DeleteSecret | Deed::Strip => state.secret.is_some(),
             Deed::EditPassword => named().is_some(),
             Deed::PutBack => self.backup.is_some() && state.secret != self.backup,
@@ -21,7 +20,7 @@ impl Model {
             Deed::Inactivate => key().is_some_and(|key| key.active),
             Deed::DeleteUser => state.account.user.is_some(),
             Deed::RecreateUser | Deed::PlantUser => state.account.user.is_none(),
-            Deed::DeleteObject => !state.ghost.teardown,
+            Deed::Rotate | Deed::DeleteObject => !state.ghost.teardown,
         }
     }
 }
@@ -52,15 +51,17 @@ impl Turn<'_> {
     fn edit(&mut self, change: impl FnOnce(&mut SecretFacts)) {
         let Some(mut facts) = self.secret().cloned() else { return };
         change(&mut facts);
-        self.store(facts);
+        let edited = self.model.tables.secrets.put(facts);
+        self.store(edited, None);
     }
 
     fn edit_password(&mut self) {
         self.state.ghost.lost = true;
         self.edit(|facts| {
             facts.touched = true;
-            let digests = facts.content.as_mut().map(|content| &mut content.digests);
-            digests.into_iter().for_each(|digests| drop(digests.insert("password".into(), "edited".into())));
+            if let Some(content) = &mut facts.content {
+                content.digests.insert("password".into(), "edited".into());
+            }
         });
     }
 
@@ -77,7 +78,8 @@ impl Turn<'_> {
             return;
         };
         self.state.ghost.keys.iter_mut().for_each(|key| key.exempt |= key.named != Named::Never);
-        self.store(SecretFacts { touched: true, ..facts });
+        let old = self.model.tables.secrets.put(SecretFacts { touched: true, ..facts });
+        self.store(old, None);
     }
 
     fn end_published(&mut self, end: impl FnOnce(&mut Self, u8)) {

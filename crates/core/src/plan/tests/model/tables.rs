@@ -6,7 +6,7 @@ use std::rc::Rc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::intern::{Id, Interner, QuickBuild};
-use super::state::{Key, Seconds};
+use super::state::{Key, Seconds, Write};
 use crate::desired::{Desired, Goal};
 use crate::iam::{Blocker, Failure, KeyList, KeyStatus, ListedKey, UserFacts};
 use crate::names::tag;
@@ -59,6 +59,9 @@ pub struct Tables {
     pub memos: Interner<Memo>,
     pub secrets: Interner<SecretFacts>,
     pub steps: Interner<Rc<Step>>,
+    stored: HashMap<(Id, u32, Option<Seconds>), Id, QuickBuild>,
+    /// What a pass sends, by its world, goal and time.
+    pub built: HashMap<(Id, u8, Seconds), Write, QuickBuild>,
     begun: HashMap<Begun, Id, QuickBuild>,
     nexts: HashMap<(Id, u8, Seconds), Id, QuickBuild>,
     afters: HashMap<(Id, Id, Reply, Seconds), Id, QuickBuild>,
@@ -72,6 +75,8 @@ impl Tables {
             memos: Interner::default(),
             secrets: Interner::default(),
             steps: Interner::default(),
+            stored: HashMap::default(),
+            built: HashMap::default(),
             begun: HashMap::default(),
             nexts: HashMap::default(),
             afters: HashMap::default(),
@@ -87,6 +92,19 @@ impl Tables {
             Goal::Serve(desired) => desired,
             other => panic!("not to be served: {other:?}"),
         }
+    }
+
+    /// A sent object as it is stored under a version.
+    pub fn store(&mut self, sent: Id, version: u32, created: Option<Seconds>) -> Id {
+        if let Some(id) = self.stored.get(&(sent, version, created)) {
+            return *id;
+        }
+        let facts = self.secrets.get(sent).clone();
+        let created_at = created.map(time).or(facts.created);
+        let resource_version = format!("version#{version}");
+        let id = self.secrets.put(SecretFacts { resource_version, created: created_at, ..facts });
+        self.stored.insert((sent, version, created), id);
+        id
     }
 
     /// The world of a pass that begins.
@@ -149,9 +167,10 @@ impl Tables {
             }
             Reply::NoSecret => Effect::NoSecret,
             Reply::User { foreign } => Effect::User(self.user(*foreign)),
-            Reply::Keys(keys) => {
-                Effect::Keys(KeyList { keys: keys.iter().map(listed).collect(), server_time: time(now) })
-            }
+            Reply::Keys(keys) => Effect::Keys(KeyList {
+                keys: keys.iter().copied().map(listed).collect(),
+                server_time: time(now),
+            }),
             Reply::LastUsed(at) => Effect::LastUsed(at.map(time)),
             Reply::Minted(number) => Effect::Minted(test::key(u32::from(*number))),
             Reply::Exists => iam(Failure::Exists),
@@ -199,7 +218,7 @@ fn tidied(mut world: World) -> World {
     world
 }
 
-fn listed(key: &Key) -> ListedKey {
+fn listed(key: Key) -> ListedKey {
     let status = if key.active { KeyStatus::Active } else { KeyStatus::Inactive };
     ListedKey { id: test::key(u32::from(key.number)), status, created: time(key.created) }
 }
