@@ -36,7 +36,7 @@ impl Config {
     pub fn search(&self, only: &[Rule]) -> Search {
         let mut model = Model::new();
         let start = self.start(&mut model);
-        (model.quota, model.only) = (self.quota, only.to_vec());
+        (model.quota, model.raced, model.only) = (self.quota, self.operators > 1, only.to_vec());
         let mut search = Search::new(model, start);
         search.ticks = self.ticks.to_vec();
         (search.cap, search.alone) = (self.cap, self.alone);

@@ -28,7 +28,7 @@ mod worlds;
 
 use configs::Config;
 use search::Report;
-use worlds::SMALL;
+use worlds::{LARGE, SMALL};
 
 /// Runs the worlds, prints what was searched, and names those that are not clean.
 #[allow(clippy::print_stderr)]
@@ -52,4 +52,11 @@ fn small_worlds_are_clean() {
 #[ignore = "takes minutes"]
 fn model_at_length() {
     search_all(SMALL, Config::run_at_length);
+}
+
+/// Minutes as well.
+#[test]
+#[ignore = "takes minutes"]
+fn large_worlds_at_length() {
+    search_all(LARGE, |world| Config { cap: 1_500_000, ..*world }.run());
 }

@@ -18,6 +18,8 @@ pub struct Model {
     pub tables: Tables,
     /// IAM counts keys and refuses a third.
     pub quota: bool,
+    /// More than one operator acts, or acted.
+    pub raced: bool,
     /// The Secret that a person may put back.
     pub backup: Option<Id>,
     /// Invariants that are looked at; empty for all.
@@ -38,7 +40,7 @@ impl Model {
         let mut tables = Tables::new();
         // Number 0 is the memory of a process that has just started.
         tables.memos.put(crate::world::Memo::default());
-        Self { tables, quota: true, backup: None, only: Vec::new() }
+        Self { tables, quota: true, raced: false, backup: None, only: Vec::new() }
     }
 
     pub fn turn(&mut self, state: State) -> Turn<'_> {

@@ -140,7 +140,7 @@ impl Turn<'_> {
     fn is_accepted(&self) -> bool {
         let Some(deleted) = self.state.ghost.deleted else { return false };
         let just_made = |key: &KeyGhost| (key.created..=key.created + 30).contains(&deleted);
-        self.state.operators.len() > 1 && self.state.ghost.keys.iter().skip(1).any(just_made)
+        self.model.raced && self.state.ghost.keys.iter().skip(1).any(just_made)
     }
 
     fn judge_overlap(&mut self, who: usize, number: u8, ghost: KeyGhost) {

@@ -128,3 +128,65 @@ pub const SMALL: &[Config] = &[
         )
     },
 ];
+
+/// Worlds in which a late effect meets a person's hand. For the long run only.
+pub const LARGE: &[Config] = &[
+    two("rotation, late, label", Provisioned, DUE, &[(Pass, 3), (Late, 1), (Label, 1), (Tick, 1)], &[OLD]),
+    two("two rotations, two late", Provisioned, DUE, &[(Pass, 3), (Late, 2), (Rotate, 1), (Tick, 1)], &[OLD]),
+    two(
+        "provision, late, deleted",
+        Nothing,
+        IDLE,
+        &[(Pass, 3), (Late, 1), (DeleteSecret, 1), (Tick, 1)],
+        &[OLD],
+    ),
+    two(
+        "Secret deleted, late",
+        Provisioned,
+        IDLE,
+        &[(Pass, 3), (Late, 1), (DeleteSecret, 1), (Tick, 2)],
+        &[OLD],
+    ),
+    two("Secret deleted in an overlap, late", Rotated, IDLE, &[(Pass, 3), (Late, 1), (DeleteSecret, 2)], &[]),
+    two(
+        "password edited, late",
+        Rotated,
+        IDLE,
+        &[(Pass, 3), (Late, 1), (EditPassword, 2), (Tick, 1)],
+        &[OLD],
+    ),
+    two("record stripped, late", Provisioned, DUE, &[(Pass, 3), (Late, 1), (Strip, 1), (Tick, 1)], &[OLD]),
+    two("published key deleted, late", Provisioned, DUE, &[(Pass, 3), (Late, 1), (DeletePublished, 1)], &[]),
+    two(
+        "old Secret put back, late",
+        Provisioned,
+        DUE,
+        &[(Pass, 3), (Late, 1), (PutBack, 1), (Tick, 1)],
+        &[OLD],
+    ),
+    two("object deleted, late", Provisioned, DUE, &[(Pass, 3), (Late, 1), (DeleteObject, 1)], &[]),
+    two(
+        "user deleted, late",
+        Provisioned,
+        DUE,
+        &[(Pass, 3), (Late, 1), (DeleteUser, 1), (RecreateUser, 1)],
+        &[],
+    ),
+    two(
+        "retirement, stale, person",
+        Rotated,
+        IDLE,
+        &[(Pass, 3), (StaleList, 1), (Strip, 1), (Tick, 2)],
+        &[DAY],
+    ),
+    Config {
+        operators: 3,
+        ..two(
+            "three operators, crash, late",
+            Provisioned,
+            DUE,
+            &[(Pass, 3), (Crash, 1), (Late, 1), (Tick, 1)],
+            &[OLD],
+        )
+    },
+];
