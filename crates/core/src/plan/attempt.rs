@@ -11,6 +11,7 @@ use crate::time::{after, seconds};
 use crate::world::{Basis, Publish, SecretView};
 
 use super::keys::{self, Slot};
+use super::mutant::{Mutant, is};
 use super::view::{Need, View};
 use super::{login, repair, retire, user, wait};
 
@@ -57,7 +58,13 @@ fn not_too_often(view: &View, need: Need) -> Option<Step> {
 }
 
 fn ready(view: &View, _: Need) -> Option<Step> {
-    user::ready(view).or_else(|| keys::listed(view))
+    user::ready(view).or_else(|| fenced_first(view)).or_else(|| keys::listed(view))
+}
+
+/// What the protocol forbids: a fence before the list.
+pub fn fenced_first(view: &View) -> Option<Step> {
+    let wrong = is(Mutant::ListsAfterFence) && view.world.attempt.fence.is_none();
+    (wrong && view.secret().is_some()).then(|| fence(view))
 }
 
 fn up_to_date(view: &View, _: Need) -> Option<Step> {
@@ -100,7 +107,9 @@ fn fenced(view: &View, _: Need) -> Option<Step> {
         return None;
     }
     match &view.world.secret {
+        SecretView::Absent { .. } if is(Mutant::NoPlaceholder) => None,
         SecretView::Absent { .. } => placeholder(view),
+        _ if is(Mutant::NoFence) => None,
         _ => Some(fence(view)),
     }
 }
@@ -128,6 +137,7 @@ pub fn fence(view: &View) -> Step {
     let attempt = &view.world.attempt;
     let Some(facts) = view.live() else { return Step::ReadSecret };
     let moved = attempt.basis.as_ref().is_some_and(|basis| *basis != Basis::of(facts));
+    let moved = moved && !is(Mutant::KeepsOldPlan);
     if moved || attempt.conflicts > MAX_CONFLICTS {
         return outdated();
     }
@@ -172,10 +182,10 @@ fn slot_freed(view: &View, need: Need) -> Option<Step> {
     if view.world.attempt.minted.is_some() {
         return None;
     }
-    match keys::slot(view, need) {
+    keys::listed_again(view).or_else(|| match keys::slot(view, need) {
         Slot::Give(key) => Some(Step::DeleteKey(key)),
         _ => None,
-    }
+    })
 }
 
 fn minted(view: &View, _: Need) -> Option<Step> {

@@ -6,6 +6,7 @@ use crate::record::Record;
 use crate::step::{SecretWrite, Step};
 use crate::time::after;
 
+use super::mutant::{Mutant, is};
 use super::view::View;
 use super::{attempt, keys};
 
@@ -15,7 +16,10 @@ pub fn leftovers(view: &View) -> Option<Step> {
     if !traced {
         return None;
     }
-    keys::listed(view).or_else(|| removed(view)).or_else(|| untraced(view))
+    attempt::fenced_first(view)
+        .or_else(|| keys::listed(view))
+        .or_else(|| removed(view))
+        .or_else(|| untraced(view))
 }
 
 /// A trace in memory is followed until a list taken late enough after it shows nothing.
@@ -38,8 +42,8 @@ fn settled_at(view: &View) -> Option<Timestamp> {
 fn removed(view: &View) -> Option<Step> {
     let orphans = keys::orphans(view);
     let orphan = orphans.first()?;
-    if view.world.attempt.fence.is_some() {
-        return Some(Step::DeleteKey(orphan.id.clone()));
+    if view.world.attempt.fence.is_some() || is(Mutant::NoFence) {
+        return keys::listed_again(view).or_else(|| Some(Step::DeleteKey(orphan.id.clone())));
     }
     keys::old_enough(view, None).or_else(|| Some(attempt::fence(view)))
 }

@@ -6,6 +6,7 @@ use crate::time::after;
 use crate::world::{Publish, SecretView};
 
 use super::attempt::{self, MAX_CONFLICTS};
+use super::mutant::{Mutant, is};
 use super::view::View;
 use super::{faults, login};
 
@@ -18,6 +19,7 @@ pub fn unpublished_key(view: &View) -> Option<Step> {
         return Some(faults::ending(view).or_else(refused).unwrap_or_else(attempt::outdated));
     }
     let discard = match view.world.attempt.publish {
+        Publish::Unclear if is(Mutant::DeletesAfterUnclear) => true,
         Publish::Landed | Publish::Unclear => false,
         Publish::Refused => true,
         Publish::NotSent => {
@@ -67,7 +69,7 @@ fn fence_fell(view: &View) -> bool {
     let attempt = &view.world.attempt;
     let Some(fence) = &attempt.fence else { return false };
     let Some(facts) = view.secret() else { return matches!(view.world.secret, SecretView::Absent { .. }) };
-    let ours = facts.record.attempt.as_ref() == Some(&attempt.nonce);
+    let ours = facts.record.attempt.as_ref() == Some(&attempt.nonce) || is(Mutant::RetriesBlindly);
     !ours || facts.published() != fence.published.as_ref() || attempt.conflicts > MAX_CONFLICTS
 }
 

@@ -9,6 +9,7 @@ use crate::step::Step;
 use crate::time::after;
 use crate::world::{Listing, Publish};
 
+use super::mutant::{Mutant, is};
 use super::view::{Need, View};
 use super::{blocked, pause, retire, user, wait};
 
@@ -23,7 +24,9 @@ pub fn listed(view: &View) -> Option<Step> {
     }
     let settled = after(view.world.began, view.desired.identity.durations.settle);
     match view.keys() {
-        None if view.now >= settled || needs_no_settling(view) => Some(Step::ListKeys),
+        None if view.now >= settled || needs_no_settling(view) || is(Mutant::UnsettledList) => {
+            Some(Step::ListKeys)
+        }
         None => Some(pause(settled, "waiting until IAM shows every key there may be")),
         Some(listing) => published_shown(view, listing.at),
     }
@@ -64,8 +67,15 @@ pub fn orphans<'a>(view: &View<'a>) -> Vec<&'a ListedKey> {
 fn fenced_list<'a>(view: &View<'a>) -> Option<&'a Listing> {
     match &view.world.attempt.fence {
         None => view.keys(),
+        Some(_) if is(Mutant::ListsAfterFence) || is(Mutant::ListsAgain) => view.keys(),
         Some(fence) => view.world.listings.iter().take(fence.listings).next_back(),
     }
+}
+
+/// What rule R1 forbids: a list that is younger than the fence.
+pub fn listed_again(view: &View) -> Option<Step> {
+    let fence = view.world.attempt.fence.as_ref()?;
+    (is(Mutant::ListsAgain) && view.world.listings.len() == fence.listings).then_some(Step::ListKeys)
 }
 
 fn is_orphan(view: &View, key: &ListedKey) -> bool {
@@ -77,7 +87,9 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
         None => was_never_published(view, key),
         Some(published) => {
             let previous = facts.record.previous_key().map(|previous| &previous.key);
-            ![Some(published), previous, at_fence, minted].contains(&Some(&key.id))
+            let published = Some(published).filter(|_| !is(Mutant::DeletesPublished));
+            let at_fence = at_fence.filter(|_| !is(Mutant::DeletesPublished));
+            ![published, previous, at_fence, minted].contains(&Some(&key.id))
         }
     }
 }
@@ -88,7 +100,8 @@ fn is_orphan(view: &View, key: &ListedKey) -> bool {
 fn was_never_published(view: &View, key: &ListedKey) -> bool {
     let Some(facts) = view.secret().filter(|facts| facts.record.attempt.is_some()) else { return false };
     let found = facts.record.found_keys.contains(&key.id);
-    !found && facts.created.is_some_and(|created| key.created > created)
+    let younger = facts.created.is_some_and(|created| key.created > created);
+    !found && (younger || is(Mutant::FoundOnly))
 }
 
 /// Protocol step 4b: no fence is placed while a key that may be deleted behind it is so young that
@@ -102,6 +115,8 @@ pub fn old_enough(view: &View, need: Option<Need>) -> Option<Step> {
         None => orphans(view),
     };
     let unseen = deletable.into_iter().filter(|key| !view.world.memo.seen.contains(&key.id));
+    let unseen = unseen.filter(|_| !is(Mutant::YoungKeys));
+    let unseen = unseen.filter(|_| !is(Mutant::YoungKeysBesideSecret) || view.secret().is_none());
     let left = unseen.map(|key| least.saturating_sub(listing.age(key, view.now))).max()?;
     let message = || "an access key was found that no Secret names; waiting until a Secret naming it can no longer land";
     left.is_positive().then(|| wait(Reason::Provisioning, Some(after(view.now, left)), message().to_owned()))

@@ -12,6 +12,7 @@ mod drift;
 mod faults;
 mod keys;
 mod login;
+mod mutant;
 mod repair;
 mod retire;
 mod secret;

@@ -12,6 +12,7 @@ use crate::time::{after, seconds};
 use crate::world::World;
 
 use super::keys;
+use super::mutant::{Mutant, is};
 use super::view::View;
 
 /// A previous key that is still used stays for so many overlaps at most.
@@ -91,7 +92,14 @@ pub fn previous_key(view: &View) -> Option<Step> {
     if view.live().is_none() {
         return Some(Step::ReadSecret);
     }
-    keys::listed(view).or_else(|| retire(view, previous))
+    unlisted(view, previous).or_else(|| keys::listed(view)).or_else(|| retire(view, previous))
+}
+
+/// What the protocol forbids: step 10 without a list.
+fn unlisted(view: &View, previous: &Previous) -> Option<Step> {
+    let deactivate = Step::DeactivateKey(previous.key.clone());
+    let wrong = is(Mutant::RetiresUnlisted) && !view.world.did.contains(&deactivate);
+    (wrong && previous.deactivated_at.is_none()).then_some(deactivate)
 }
 
 fn retire(view: &View, previous: &Previous) -> Option<Step> {
@@ -102,6 +110,9 @@ fn retire(view: &View, previous: &Previous) -> Option<Step> {
     let Some(key) = view.keys()?.get(&previous.key) else { return Some(vanished(view, previous)) };
     let by_us = view.world.did.contains(&Step::DeactivateKey(key.id.clone()));
     Some(match (key.status, previous.deactivated_at) {
+        (KeyStatus::Inactive, None) if !by_us && is(Mutant::DeletesUndated) => {
+            Step::DeleteKey(key.id.clone())
+        }
         (KeyStatus::Inactive, Some(_)) if !by_us => Step::DeleteKey(key.id.clone()),
         (KeyStatus::Inactive, _) => noted(view, Some(deactivated_now(view, previous))),
         // Also a key that somebody made Active again, or whose recorded date was forged: the soak

@@ -14,6 +14,7 @@ use crate::step::{End, SecretWrite, Step};
 use crate::time::after;
 use crate::world::{SecretView, UserView, World};
 
+use super::mutant::{Mutant, is};
 use super::{account, attempt, blocked, faults, pause, wait};
 
 /// How often a deletion that IAM refuses is tried again in one pass.
@@ -107,7 +108,7 @@ impl Scene<'_> {
 
     fn user(&self) -> User {
         match &self.world.user {
-            _ if self.world.teardown.proven => User::Ours,
+            _ if self.world.teardown.proven || is(Mutant::TearsDownUnproven) => User::Ours,
             UserView::Found(_) if self.ownership() == Some(Ownership::Ours) => User::Ours,
             // Somebody else's user of our name: ours is gone.
             UserView::Found(_) => User::Gone,

@@ -328,9 +328,11 @@ impl World {
         self.secret = SecretView::Unlooked;
     }
 
-    /// What the keys were listed against must still hold when the fence is placed after all.
+    /// What the keys were listed against must still hold when the fence is placed after all. The list
+    /// of a user made in this pass is the empty one.
     fn keep_basis(&mut self) {
-        if !self.listings.is_empty() && self.attempt.basis.is_none() {
+        let listed = !self.listings.is_empty() || self.user == UserView::Fresh;
+        if listed && self.attempt.basis.is_none() {
             self.attempt.basis = self.secret().map(Basis::of);
         }
     }

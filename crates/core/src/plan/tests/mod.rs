@@ -8,6 +8,7 @@ mod failures;
 mod iam;
 mod judge;
 mod login;
+mod model;
 mod process;
 mod provision;
 mod record;
