@@ -10,6 +10,8 @@ mod ids;
 mod lock;
 mod memory;
 mod pass;
+#[cfg(feature = "scaled-time")]
+mod passes;
 mod reconcile;
 mod watch;
 
@@ -32,6 +34,8 @@ use crate::process::{Metrics, Operator, Readiness};
 
 use cache::SecretCache;
 use memory::Memory;
+#[cfg(feature = "scaled-time")]
+pub use passes::Passes;
 
 /// Everything that passes share.
 struct Context {

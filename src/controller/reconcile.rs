@@ -37,15 +37,16 @@ pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) ->
     let _ = synced.wait_for(|done| *done).await;
     let permit = context.gate.acquire().await.ok();
     // On the heap only from here on: what waits at the gate has to be small, for all may wait.
-    Ok(Box::pin(passed(&object, &context, permit)).await)
+    let next = Box::pin(passed(&object, &context, permit)).await;
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// The pass itself, and what becomes known by it.
-async fn passed(
+/// The pass itself, what becomes known by it, and after what time the next one is due.
+pub async fn passed(
     object: &SesSmtpCredential,
     context: &Context,
     permit: Option<SemaphorePermit<'_>>,
-) -> Action {
+) -> Option<Duration> {
     let began = Instant::now();
     let (goal, uid) = (Goal::of(object, &context.settings), object.uid().unwrap_or_default());
     let entry = context.memory.get(&uid);
@@ -116,10 +117,17 @@ fn outcome(end: &End) -> &'static str {
 }
 
 /// Keeps the memo and says when to come back: when something falls due, or later and later.
-fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: World, end: &End) -> Action {
+fn remember(
+    context: &Context,
+    uid: &str,
+    gone: bool,
+    failures: u32,
+    world: World,
+    end: &End,
+) -> Option<Duration> {
     if gone {
         context.memory.forget(uid);
-        return Action::await_change();
+        return None;
     }
     let due = match end {
         End::Done { wake_at } => *wake_at,
@@ -129,9 +137,9 @@ fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: Worl
     let failures = if matches!(end, End::Done { .. }) { 0 } else { failures.saturating_add(1) };
     context.memory.put(uid, Entry { memo: world.memo, failures });
     match (due, end) {
-        (Some(at), _) => Action::requeue(until(context, at)),
-        (None, End::Done { .. }) => Action::await_change(),
-        (None, _) => Action::requeue(pause(failures, context.clock.scale())),
+        (Some(at), _) => Some(until(context, at)),
+        (None, End::Done { .. }) => None,
+        (None, _) => Some(pause(failures, context.clock.scale())),
     }
 }
 
