@@ -22,6 +22,15 @@ pub struct Outcome {
     pub calls: Vec<(String, usize)>,
     /// The fault could not happen.
     pub void: bool,
+    /// What the operator logged, if anything is wrong.
+    pub log: String,
+}
+
+impl Outcome {
+    /// The case itself broke.
+    pub fn broken(why: &str) -> Self {
+        Self { wrong: vec![why.to_owned()], ..Self::default() }
+    }
 }
 
 /// Runs a workload without faults.
@@ -39,7 +48,8 @@ pub async fn run(bed: &Bed, case: &Case, clean: &Clean) -> Outcome {
     if world.script.pending() > 0 {
         wrong.push("the fault never struck".into());
     }
-    Outcome { wrong, calls: world.script.calls(), void: world.script.is_void() }
+    let log = if wrong.is_empty() { String::new() } else { world.log.text() };
+    Outcome { wrong, calls: world.script.calls(), void: world.script.is_void(), log }
 }
 
 /// Lives through a case. What went wrong, but for comparisons.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_double::{KeySnapshot, UserSnapshot};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde_json::Value;
 use ses_smtp_core::layout::named_key;
@@ -240,6 +240,3 @@ impl Seen {
         self.fence.is_some() && *attempt == self.fence && *published == self.published
     }
 }
-
-/// A day, for workloads.
-pub const DAY: SignedDuration = SignedDuration::from_hours(24);

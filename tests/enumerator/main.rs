@@ -12,6 +12,7 @@ mod fault;
 mod iam;
 mod judge;
 mod run;
+mod suite;
 mod time;
 mod turns;
 mod workload;
@@ -20,17 +21,39 @@ mod world;
 use std::sync::Arc;
 
 use fault::Case;
+use suite::{Report, sample_of_pairs, sample_of_singles};
 use world::Bed;
 
+/// All parts one after the other, on one control plane.
 #[tokio::test(flavor = "multi_thread")]
-async fn single_faults() {
+async fn no_fault_breaks_an_invariant() {
     let bed = Arc::new(Bed::start().await);
-    let mut failed = Vec::new();
-    for text in ["provision/CreateAccessKey#1/reply-lost", "provision/create-secret#1/crash-after"] {
-        let case = Case::parse(text).unwrap();
-        let clean = case::clean(&bed, &case.workload).await;
-        println!("{:?}", clean.calls);
-        failed.extend(case::run(&bed, &case, &clean).await.wrong);
+    let mut reports = Vec::new();
+    match suite::asked() {
+        Some(name) => reports.push(("the case asked for", one(&bed, &name).await)),
+        None => reports.extend(all(&bed).await),
     }
-    assert!(failed.is_empty(), "{failed:#?}");
+    for (what, report) in &reports {
+        report.tell(what);
+    }
+    assert!(reports.iter().all(|(_, report)| report.failed.is_empty()), "see the cases above");
+}
+
+async fn one(bed: &Arc<Bed>, name: &str) -> Report {
+    let case = Case::parse(name).expect("workload/call#1/fault");
+    let clean = case::clean(bed, &case.workload).await;
+    let outcome = case::run(bed, &case, &clean).await;
+    println!("{}", outcome.log);
+    suite::report(&[(case, outcome)])
+}
+
+async fn all(bed: &Arc<Bed>) -> Vec<(&'static str, Report)> {
+    let cleans = Arc::new(suite::cleans(bed).await);
+    let singles = sample_of_singles(suite::singles(&cleans));
+    let mut singles = suite::run(bed, &cleans, singles).await;
+    let first = suite::report(&singles);
+    singles.retain(|(case, outcome)| case.strikes[0].fault.is_crash() && outcome.wrong.is_empty());
+    let pairs = sample_of_pairs(suite::pairs(&singles));
+    let pairs = suite::run(bed, &cleans, pairs).await;
+    vec![("one fault", first), ("a crash and a fault", suite::report(&pairs))]
 }

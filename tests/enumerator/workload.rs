@@ -8,6 +8,7 @@ use k8s_openapi::jiff::SignedDuration;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use ses_smtp_core::desired::Goal;
+use ses_smtp_core::names::record;
 use ses_smtp_operator::clock::Time as _;
 
 use crate::run::Operator;
@@ -39,7 +40,7 @@ pub enum Stage {
 /// The place for those to come: rotation by interval and by trigger (`Stage::Provisioned`, a patch
 /// of the spec), a revoked key (the same), and forced deletion with a sweep, which needs the sweeper
 /// run beside the passes in `Operator::live`.
-pub const ALL: [Workload; 9] = [
+pub const ALL: [Workload; 10] = [
     Workload { name: "provision", stage: Stage::New, change: |_| Box::pin(async {}) },
     Workload { name: "user-exists", stage: Stage::New, change: |world| Box::pin(user_exists(world)) },
     Workload { name: "region", stage: Stage::Provisioned, change: |world| Box::pin(region(world)) },
@@ -59,6 +60,7 @@ pub const ALL: [Workload; 9] = [
         change: |world| Box::pin(password_edited(world)),
     },
     Workload { name: "key-deleted", stage: Stage::Provisioned, change: |world| Box::pin(key_deleted(world)) },
+    Workload { name: "orphan", stage: Stage::Provisioned, change: |world| Box::pin(orphan(world)) },
     Workload {
         name: "object-deleted",
         stage: Stage::Provisioned,
@@ -136,6 +138,19 @@ async fn password_edited(world: &World) {
 async fn key_deleted(world: &World) {
     let key = world.scene().named().unwrap();
     world.aws.call("DeleteAccessKey", &[("UserName", &world.user), ("AccessKeyId", &key)]).unwrap();
+    suspicion(world).await;
+}
+
+/// A key that nobody published, beside the one that is.
+async fn orphan(world: &World) {
+    world.aws.call("CreateAccessKey", &[("UserName", &world.user)]).unwrap();
+    suspicion(world).await;
+}
+
+/// What makes a pass look at IAM at all, in place of the drift sweep: an attempt that is left over.
+async fn suspicion(world: &World) {
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { record::ATTEMPT: "left over" } } }));
+    world.secrets().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
 }
 
 async fn object_deleted(world: &World) {

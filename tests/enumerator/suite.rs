@@ -1,0 +1,141 @@
+//! Which cases there are, which of them run, and what is told of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+
+use crate::case::{self, Clean, Outcome};
+use crate::fault::{Case, Fault, Strike};
+use crate::workload;
+use crate::world::Bed;
+
+/// Cases at a time: enough to keep two cores busy while calls are under way.
+const AT_A_TIME: usize = 6;
+/// How many cases a sample leaves out for each that it runs, for single faults and for pairs. Prime,
+/// so that the sample doesn't always meet the same fault.
+const SINGLE_STRIDE: usize = 7;
+const PAIR_STRIDE: usize = 97;
+/// Of the pairs a full run takes every so manieth: all would be some ten thousand.
+const FULL_PAIR_STRIDE: usize = 11;
+
+/// Runs without faults, by workload.
+pub type Cleans = BTreeMap<String, Clean>;
+
+/// What is told at the end.
+#[derive(Default)]
+pub struct Report {
+    /// Cases, void ones among them, and violations, by workload.
+    counts: BTreeMap<String, (usize, usize, usize)>,
+    pub failed: Vec<String>,
+}
+
+impl Report {
+    pub fn add(&mut self, case: &str, workload: &str, outcome: &Outcome) {
+        let (cases, void, failed) = self.counts.entry(workload.to_owned()).or_default();
+        *cases += 1;
+        *void += usize::from(outcome.void);
+        if !outcome.wrong.is_empty() {
+            *failed += 1;
+            let what = outcome.wrong.join("; ");
+            let command = "cargo test -p ses-smtp-operator --features scaled-time --test enumerator";
+            self.failed.push(format!("ENUMERATOR_CASE='{case}' {command} # {what}"));
+        }
+    }
+
+    pub fn tell(&self, what: &str) {
+        let mut all = 0;
+        for (workload, (cases, void, failed)) in &self.counts {
+            println!("{what}: {workload}: {cases} cases, {void} void, {failed} violations");
+            all += cases;
+        }
+        println!("{what}: {all} cases, {} violations", self.failed.len());
+        for line in &self.failed {
+            println!("{line}");
+        }
+    }
+}
+
+/// True if everything is to run.
+pub fn full() -> bool {
+    std::env::var("ENUMERATOR").is_ok_and(|value| value == "full")
+}
+
+/// The case that alone is to run.
+pub fn asked() -> Option<String> {
+    std::env::var("ENUMERATOR_CASE").ok()
+}
+
+/// Every workload without faults: the recording that cases are made of.
+pub async fn cleans(bed: &Arc<Bed>) -> Cleans {
+    let runs = stream::iter(&workload::ALL).map(async |workload| {
+        let (bed, name) = (bed.clone(), workload.name);
+        let clean = tokio::spawn(async move { case::clean(&bed, name).await }).await.unwrap();
+        (name.to_owned(), clean)
+    });
+    let cleans: Cleans = runs.buffer_unordered(AT_A_TIME).collect().await;
+    for (workload, clean) in &cleans {
+        let calls: Vec<String> = clean.calls.iter().map(|(call, nth)| format!("{call}#{nth}")).collect();
+        println!("{workload}: {}", calls.join(" "));
+    }
+    cleans
+}
+
+/// All cases of one fault each.
+pub fn singles(cleans: &Cleans) -> Vec<Case> {
+    let strikes = |clean: &Clean| clean.calls.iter().flat_map(strikes).collect::<Vec<_>>();
+    let cases = cleans.iter().flat_map(|(workload, clean)| {
+        strikes(clean).into_iter().map(|strike| Case { workload: workload.clone(), strikes: vec![strike] })
+    });
+    cases.collect()
+}
+
+fn strikes((call, nth): &(String, usize)) -> Vec<Strike> {
+    let strike = |fault: &Fault| Strike { call: call.clone(), nth: *nth, fault: *fault };
+    Fault::fitting(call).iter().map(strike).collect()
+}
+
+/// The cases of a second fault in the recovery from a crash: in the calls that the crash alone leads to.
+pub fn pairs(crashed: &[(Case, Outcome)]) -> Vec<Case> {
+    let cases = crashed.iter().flat_map(|(case, outcome)| {
+        let seconds = outcome.calls.iter().flat_map(strikes).collect::<Vec<_>>();
+        seconds.into_iter().map(|second| Case {
+            strikes: case.strikes.iter().cloned().chain([second]).collect(),
+            ..case.clone()
+        })
+    });
+    cases.collect()
+}
+
+/// Every so manieth.
+fn every(stride: usize, cases: Vec<Case>) -> Vec<Case> {
+    cases.into_iter().step_by(stride).collect()
+}
+
+pub fn sample_of_singles(cases: Vec<Case>) -> Vec<Case> {
+    if full() { cases } else { every(SINGLE_STRIDE, cases) }
+}
+
+pub fn sample_of_pairs(cases: Vec<Case>) -> Vec<Case> {
+    every(if full() { FULL_PAIR_STRIDE } else { PAIR_STRIDE }, cases)
+}
+
+/// Runs cases beside each other; each has a namespace and an AWS of its own.
+pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, cases: Vec<Case>) -> Vec<(Case, Outcome)> {
+    let runs = stream::iter(cases).map(async |case| {
+        let (bed, cleans, played) = (bed.clone(), cleans.clone(), case.clone());
+        let task = tokio::spawn(async move { case::run(&bed, &played, &cleans[&played.workload]).await });
+        let outcome = task.await.unwrap_or_else(|panic| Outcome::broken(&panic.to_string()));
+        (case, outcome)
+    });
+    runs.buffer_unordered(AT_A_TIME).collect().await
+}
+
+/// What is told of cases.
+pub fn report(outcomes: &[(Case, Outcome)]) -> Report {
+    let mut report = Report::default();
+    for (case, outcome) in outcomes {
+        report.add(&case.to_string(), &case.workload, outcome);
+    }
+    report
+}
