@@ -43,7 +43,7 @@ async fn one(bed: &Arc<Bed>, name: &str) -> Report {
     let case = Case::parse(name).expect("workload/call#1/fault");
     let clean = case::clean(bed, &case.workload).await;
     let outcome = case::run(bed, &case, &clean).await;
-    println!("{}", outcome.log);
+    println!("{}\nafter the last fault: {:?}", outcome.log, outcome.calls);
     suite::report(&[(case, outcome)])
 }
 

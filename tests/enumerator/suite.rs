@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 
@@ -12,12 +13,12 @@ use crate::world::Bed;
 
 /// Cases at a time: enough to keep two cores busy while calls are under way.
 const AT_A_TIME: usize = 6;
-/// How many cases a sample leaves out for each that it runs, for single faults and for pairs. Prime,
-/// so that the sample doesn't always meet the same fault.
-const SINGLE_STRIDE: usize = 7;
-const PAIR_STRIDE: usize = 97;
-/// Of the pairs a full run takes every so manieth: all would be some ten thousand.
-const FULL_PAIR_STRIDE: usize = 11;
+/// A case that takes longer hangs.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Cases with one fault in a sample; a full run has them all.
+const SINGLES: usize = 230;
+/// Cases with two faults, in a sample and in a full run: all would be some thirty thousand.
+const PAIRS: (usize, usize) = (60, 700);
 
 /// Runs without faults, by workload.
 pub type Cleans = BTreeMap<String, Clean>;
@@ -107,17 +108,19 @@ pub fn pairs(crashed: &[(Case, Outcome)]) -> Vec<Case> {
     cases.collect()
 }
 
-/// Every so manieth.
-fn every(stride: usize, cases: Vec<Case>) -> Vec<Case> {
+/// At most so many, evenly spread and always the same. An odd stride doesn't keep step with the ten
+/// faults of a call.
+fn spread(most: usize, cases: Vec<Case>) -> Vec<Case> {
+    let stride = cases.len().div_ceil(most) | 1;
     cases.into_iter().step_by(stride).collect()
 }
 
 pub fn sample_of_singles(cases: Vec<Case>) -> Vec<Case> {
-    if full() { cases } else { every(SINGLE_STRIDE, cases) }
+    if full() { cases } else { spread(SINGLES, cases) }
 }
 
 pub fn sample_of_pairs(cases: Vec<Case>) -> Vec<Case> {
-    every(if full() { FULL_PAIR_STRIDE } else { PAIR_STRIDE }, cases)
+    spread(if full() { PAIRS.1 } else { PAIRS.0 }, cases)
 }
 
 /// Runs cases beside each other; each has a namespace and an AWS of its own.
@@ -125,7 +128,13 @@ pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, cases: Vec<Case>) -> Vec<
     let runs = stream::iter(cases).map(async |case| {
         let (bed, cleans, played) = (bed.clone(), cleans.clone(), case.clone());
         let task = tokio::spawn(async move { case::run(&bed, &played, &cleans[&played.workload]).await });
-        let outcome = task.await.unwrap_or_else(|panic| Outcome::broken(&panic.to_string()));
+        let outcome = match tokio::time::timeout(PATIENCE, task).await {
+            Ok(ended) => ended.unwrap_or_else(|panic| Outcome::broken(&panic.to_string())),
+            Err(_) => Outcome::broken("it hangs"),
+        };
+        if !outcome.wrong.is_empty() {
+            println!("{case}: {}", outcome.wrong.join("; "));
+        }
         (case, outcome)
     });
     runs.buffer_unordered(AT_A_TIME).collect().await
