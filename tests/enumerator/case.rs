@@ -27,6 +27,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What became of a world.
+    pub fn of(world: &World, wrong: Vec<String>) -> Self {
+        let log = if wrong.is_empty() { String::new() } else { world.log.text() };
+        Self { wrong, calls: world.script.calls(), void: world.script.is_void(), log }
+    }
+
     /// The case itself broke.
     pub fn broken(why: &str) -> Self {
         Self { wrong: vec![why.to_owned()], ..Self::default() }
@@ -48,8 +54,7 @@ pub async fn run(bed: &Bed, case: &Case, clean: &Clean) -> Outcome {
     if world.script.pending() > 0 {
         wrong.push("the fault never struck".into());
     }
-    let log = if wrong.is_empty() { String::new() } else { world.log.text() };
-    Outcome { wrong, calls: world.script.calls(), void: world.script.is_void(), log }
+    Outcome::of(&world, wrong)
 }
 
 /// Lives through a case. What went wrong, but for comparisons.
@@ -59,14 +64,20 @@ async fn play(bed: &Bed, case: &Case) -> (Arc<World>, Vec<String>) {
     let mut operator = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut operator).await;
     world.script.begin(case.strikes.clone());
+    let wrong = settled(&world, workload, &mut operator).await;
+    (world, wrong)
+}
+
+/// Lets an operator live until nothing is left to do. What is wrong then, or was on the way.
+pub async fn settled(world: &Arc<World>, workload: &Workload, operator: &mut Operator) -> Vec<String> {
     let mut wrong = Vec::new();
     if !operator.live().await {
         wrong.push("L3: it never comes to rest".to_owned());
     }
-    wrong.extend(still(&world, &mut operator).await);
-    wrong.extend(ending::wrong(&world, workload).await);
+    wrong.extend(still(world, operator).await);
+    wrong.extend(ending::wrong(world, workload).await);
     wrong.extend(std::mem::take(&mut world.judge.lock().unwrap().violations));
-    (world, wrong)
+    wrong
 }
 
 /// L1: a process started afterwards changes nothing more.

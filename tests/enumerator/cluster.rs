@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
 use crate::fault::Fault;
-use crate::iam::LATENCY;
 use crate::judge::Write;
 use crate::run::Process;
 use crate::world::World;
 
-/// How much later the effect of a call comes whose client has given up: well after the client's own
-/// patience, and before the API server ends the request.
+/// When the client gives up on a call, in seconds.
+const PATIENCE: i64 = 20;
+/// When the effect of such a call comes, in seconds: before the API server ends the request.
 const LATE: i64 = 40;
 
 /// A request, whole, so that it can be sent later.
@@ -38,11 +38,10 @@ pub fn client(process: Arc<Process>) -> Client {
 async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
     let call = Call::read(request).await?;
     let world = &process.world;
-    world.turns.next(process.number).await;
-    world.time.pass(LATENCY).await;
+    world.turn(process.number).await;
     let fault = world.script.meet(&call.name());
     match fault {
-        Some(Fault::CrashBefore) => return world.die().await,
+        Some(Fault::CrashBefore) => return process.die().await,
         Some(Fault::Throttled) => return Ok(status(429, "TooManyRequests", "too many requests")),
         Some(Fault::Error) => return Ok(failed()),
         Some(Fault::RequestLost) => return lost(),
@@ -52,11 +51,12 @@ async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
     call.judge(&process);
     if fault == Some(Fault::Timeout) {
         call.later(world.clone());
+        world.time.pass(PATIENCE * 1000).await;
         return lost();
     }
     let (head, body) = call.carry_out(world).await?;
     match fault {
-        Some(Fault::CrashAfter) => world.die().await,
+        Some(Fault::CrashAfter) => process.die().await,
         Some(Fault::ReplyLost) => lost(),
         Some(Fault::ErrorAfter) => Ok(failed()),
         Some(Fault::Malformed) => Ok(Response::from_parts(head, Body::from(body[..body.len() / 2].to_vec()))),

@@ -113,6 +113,12 @@ impl fmt::Display for Case {
 }
 
 impl Case {
+    /// The same with one fault more.
+    pub fn and(&self, strike: Strike) -> Self {
+        let strikes = self.strikes.iter().cloned().chain([strike]).collect();
+        Self { workload: self.workload.clone(), strikes }
+    }
+
     /// Reads what `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (workload, strikes) = text.split_once('/')?;

@@ -19,10 +19,10 @@ use ses_smtp_operator::clock::Time as _;
 use crate::fault::Fault;
 use crate::run::Process;
 
-/// How much later the effect of a call comes whose client has given up.
+/// When the SDK gives up on a call, in seconds.
+const PATIENCE: i64 = 10;
+/// When the effect of a call comes whose client has given up by then, in seconds.
 const LATE: i64 = 20;
-/// What a call takes.
-pub const LATENCY: i64 = 100;
 
 /// One process's IAM.
 pub struct Wire {
@@ -73,11 +73,10 @@ impl Wire {
         send: impl FnOnce(Arc<Client>) -> Sent<T> + Send,
     ) -> Result<T, Failure> {
         let world = &self.process.world;
-        world.turns.next(self.process.number).await;
-        world.time.pass(LATENCY).await;
+        world.turn(self.process.number).await;
         let fault = world.script.meet(about.action);
         match fault {
-            Some(Fault::CrashBefore) => return world.die().await,
+            Some(Fault::CrashBefore) => return self.process.die().await,
             Some(Fault::Throttled) => return Err(Failure::Throttled),
             Some(Fault::Stale) if about.action != "ListAccessKeys" => return self.stale(&about, stale),
             _ => {}
@@ -85,12 +84,13 @@ impl Wire {
         self.judge(&about);
         if fault == Some(Fault::Timeout) {
             self.later(&about, send(self.client.clone()));
+            world.time.pass(PATIENCE * 1000).await;
             return Err(Failure::Unclear);
         }
         self.arm(&about, fault);
         let result = send(self.client.clone()).await;
         self.done(&about, result.is_ok()).await;
-        if fault == Some(Fault::CrashAfter) { world.die().await } else { result }
+        if fault == Some(Fault::CrashAfter) { self.process.die().await } else { result }
     }
 
     fn judge(&self, about: &About<'_>) {
@@ -100,17 +100,22 @@ impl Wire {
             judge.violations.push(format!("S4: {} names another user", about.action));
         }
         if !about.reads() {
-            let (scene, fresh) = (world.scene(), self.process.seen.lock().unwrap().fresh);
-            judge.before_iam(about.action, about.key.map(KeyId::as_str), &scene, fresh);
+            let seen = self.process.seen.lock().unwrap();
+            judge.before_iam(about.action, about.key.map(KeyId::as_str), &world.scene(), &seen);
         }
     }
 
     async fn done(&self, about: &About<'_>, good: bool) {
-        if about.action == "CreateUser" && good {
-            self.process.seen.lock().unwrap().fresh = true;
+        if about.reads() {
+            return;
         }
-        if !about.reads() {
-            self.process.world.look().await;
+        self.process.world.look().await;
+        let newest = self.process.world.scene().user.and_then(|user| Some(user.keys.last()?.id.clone()));
+        let mut seen = self.process.seen.lock().unwrap();
+        match about.action {
+            "CreateUser" if good => seen.fresh = true,
+            "CreateAccessKey" if good => seen.minted = newest,
+            _ => {}
         }
     }
 

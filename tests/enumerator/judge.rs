@@ -95,16 +95,22 @@ impl Judge {
         self.published.entry(named).or_default();
     }
 
-    /// Before a changing call to IAM. `fresh` if the user was made by the same pass.
-    pub fn before_iam(&mut self, call: &str, key: Option<&str>, scene: &Scene, fresh: bool) {
+    /// Before a changing call to IAM of the pass that has `seen` this much.
+    pub fn before_iam(&mut self, call: &str, key: Option<&str>, scene: &Scene, seen: &Seen) {
         let theirs = scene.user.is_some() && !scene.owned && call != "CreateUser";
         self.check(!theirs, || format!("S4: {call} on a user that isn't ours"));
         match (call, key) {
             ("CreateAccessKey", _) if !self.raced => {
                 self.check(scene.keys().len() < 2, || "S1: a mint beside two keys".into());
-                self.check(fresh || scene.secret.is_some(), || "R4: a mint without a placeholder".into());
+                self.check(seen.fresh || scene.secret.is_some(), || {
+                    "R4: a mint without a placeholder".into()
+                });
             }
             ("UpdateAccessKey", Some(key)) => self.before_end(key, scene, Self::deactivation),
+            // After a clear refusal a pass takes back what it made (R3).
+            ("DeleteAccessKey", Some(key)) if seen.minted.as_deref() == Some(key) => {
+                self.condemned.insert(key.to_owned());
+            }
             ("DeleteAccessKey", Some(key)) => self.before_end(key, scene, Self::deletion),
             _ => {}
         }
@@ -212,6 +218,8 @@ impl Write {
 pub struct Seen {
     /// The pass made the user.
     pub fresh: bool,
+    /// The key that the pass made.
+    pub minted: Option<String>,
     /// The attempt that it fenced with.
     fence: Option<String>,
     /// The published key at the fence.

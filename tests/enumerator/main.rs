@@ -15,12 +15,12 @@ mod run;
 mod suite;
 mod time;
 mod turns;
+mod two;
 mod workload;
 mod world;
 
 use std::sync::Arc;
 
-use fault::Case;
 use suite::{Report, sample_of_pairs, sample_of_singles};
 use world::Bed;
 
@@ -40,20 +40,22 @@ async fn no_fault_breaks_an_invariant() {
 }
 
 async fn one(bed: &Arc<Bed>, name: &str) -> Report {
-    let case = Case::parse(name).expect("workload/call#1/fault");
-    let clean = case::clean(bed, &case.workload).await;
-    let outcome = case::run(bed, &case, &clean).await;
-    println!("{}\nafter the last fault: {:?}", outcome.log, outcome.calls);
-    suite::report(&[(case, outcome)])
+    let cleans = Arc::new(suite::cleans(bed).await);
+    let outcomes = suite::run(bed, &cleans, vec![name.to_owned()]).await;
+    for (_, outcome) in &outcomes {
+        println!("{}\nafter the last fault: {:?}", outcome.log, outcome.calls);
+    }
+    suite::report(&outcomes)
 }
 
 async fn all(bed: &Arc<Bed>) -> Vec<(&'static str, Report)> {
     let cleans = Arc::new(suite::cleans(bed).await);
-    let singles = sample_of_singles(suite::singles(&cleans));
-    let mut singles = suite::run(bed, &cleans, singles).await;
-    let first = suite::report(&singles);
-    singles.retain(|(case, outcome)| case.strikes[0].fault.is_crash() && outcome.wrong.is_empty());
-    let pairs = sample_of_pairs(suite::pairs(&singles));
-    let pairs = suite::run(bed, &cleans, pairs).await;
-    vec![("one fault", first), ("a crash and a fault", suite::report(&pairs))]
+    let singles = suite::run(bed, &cleans, sample_of_singles(suite::singles(&cleans))).await;
+    let pairs = suite::run(bed, &cleans, sample_of_pairs(suite::pairs(&singles))).await;
+    let two = suite::run(bed, &cleans, suite::two_operators()).await;
+    vec![
+        ("one fault", suite::report(&singles)),
+        ("a crash and a fault", suite::report(&pairs)),
+        ("two operators", suite::report(&two)),
+    ]
 }

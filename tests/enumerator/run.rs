@@ -1,13 +1,16 @@
 //! A process that works on the object of a case: its passes, its death, and its successor.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use ses_smtp_core::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
-use ses_smtp_operator::clock::{Clock, Time as _};
+use ses_smtp_operator::clock::{Clock, Time};
 use ses_smtp_operator::controller::Passes;
+use tokio::sync::Notify;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::cluster;
@@ -27,6 +30,36 @@ pub struct Process {
     pub world: Arc<World>,
     pub number: usize,
     pub seen: Mutex<Seen>,
+    /// Told when the process dies at a call.
+    crash: Notify,
+}
+
+impl Process {
+    /// The process ends here: whoever runs the pass drops it.
+    pub async fn die<T>(&self) -> T {
+        self.crash.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// Time as one of perhaps several operators sees it.
+#[derive(Debug)]
+struct OwnTime(Arc<Process>);
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({})", self.number)
+    }
+}
+
+impl Time for OwnTime {
+    fn now(&self) -> Timestamp {
+        self.0.world.time.now()
+    }
+
+    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.world.sleep(self.0.number, time))
+    }
 }
 
 /// How a pass ended, as the queue of the controller sees it.
@@ -45,7 +78,7 @@ pub enum Next {
 /// An operator that is started again whenever it dies.
 pub struct Operator {
     pub world: Arc<World>,
-    number: usize,
+    pub number: usize,
     process: Arc<Process>,
     passes: Passes,
     /// False while the watch of Secrets is held up.
@@ -54,9 +87,11 @@ pub struct Operator {
 
 impl Operator {
     pub async fn start(world: &Arc<World>, number: usize) -> Self {
-        let process = Arc::new(Process { world: world.clone(), number, seen: Mutex::default() });
+        let process =
+            Arc::new(Process { world: world.clone(), number, seen: Mutex::default(), crash: Notify::new() });
         let iam = Arc::new(Wire::new(process.clone()).await);
-        let (client, clock) = (cluster::client(process.clone()), Clock::made(world.time.clone()));
+        let (client, clock) =
+            (cluster::client(process.clone()), Clock::made(Arc::new(OwnTime(process.clone()))));
         let passes = Passes::new(world.settings.clone(), iam, client, clock);
         Self { world: world.clone(), number, process, passes, watching: true }
     }
@@ -87,10 +122,10 @@ impl Operator {
         let log = self.world.log.clone();
         let subscriber = tracing_subscriber::fmt().with_env_filter(FILTER).with_writer(move || log.clone());
         let pass = self.passes.pass(&object).with_subscriber(subscriber.finish());
-        let world = self.world.clone();
+        let process = self.process.clone();
         tokio::select! {
             biased;
-            () = world.crash.notified() => Next::Crashed,
+            () = process.crash.notified() => Next::Crashed,
             next = pass => next.map_or(Next::Quiet, |time| Next::After(time.try_into().unwrap())),
         }
     }

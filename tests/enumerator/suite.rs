@@ -8,8 +8,8 @@ use futures::{StreamExt as _, stream};
 
 use crate::case::{self, Clean, Outcome};
 use crate::fault::{Case, Fault, Strike};
-use crate::workload;
 use crate::world::Bed;
+use crate::{two, workload};
 
 /// Cases at a time: enough to keep two cores busy while calls are under way.
 const AT_A_TIME: usize = 6;
@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const SINGLES: usize = 230;
 /// Cases with two faults, in a sample and in a full run: all would be some thirty thousand.
 const PAIRS: (usize, usize) = (60, 700);
+
+/// Schedules of two operators for each workload, in a sample and in a full run.
+const SCHEDULES: (u64, u64) = (9, 30);
 
 /// Runs without faults, by workload.
 pub type Cleans = BTreeMap<String, Clean>;
@@ -32,7 +35,10 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn add(&mut self, case: &str, workload: &str, outcome: &Outcome) {
+    fn add(&mut self, case: &str, outcome: &Outcome) {
+        let mut words = case.split('/');
+        let first = words.next().unwrap_or_default();
+        let workload = words.next().filter(|_| ["two", "hidden"].contains(&first)).unwrap_or(first);
         let (cases, void, failed) = self.counts.entry(workload.to_owned()).or_default();
         *cases += 1;
         *void += usize::from(outcome.void);
@@ -83,10 +89,10 @@ pub async fn cleans(bed: &Arc<Bed>) -> Cleans {
 }
 
 /// All cases of one fault each.
-pub fn singles(cleans: &Cleans) -> Vec<Case> {
-    let strikes = |clean: &Clean| clean.calls.iter().flat_map(strikes).collect::<Vec<_>>();
+pub fn singles(cleans: &Cleans) -> Vec<String> {
     let cases = cleans.iter().flat_map(|(workload, clean)| {
-        strikes(clean).into_iter().map(|strike| Case { workload: workload.clone(), strikes: vec![strike] })
+        let strikes = clean.calls.iter().flat_map(strikes);
+        strikes.map(|strike| Case { workload: workload.clone(), strikes: vec![strike] }.to_string())
     });
     cases.collect()
 }
@@ -97,54 +103,68 @@ fn strikes((call, nth): &(String, usize)) -> Vec<Strike> {
 }
 
 /// The cases of a second fault in the recovery from a crash: in the calls that the crash alone leads to.
-pub fn pairs(crashed: &[(Case, Outcome)]) -> Vec<Case> {
-    let cases = crashed.iter().flat_map(|(case, outcome)| {
-        let seconds = outcome.calls.iter().flat_map(strikes).collect::<Vec<_>>();
-        seconds.into_iter().map(|second| Case {
-            strikes: case.strikes.iter().cloned().chain([second]).collect(),
-            ..case.clone()
-        })
+pub fn pairs(singles: &[(String, Outcome)]) -> Vec<String> {
+    let crashes = singles.iter().filter_map(|(name, outcome)| {
+        let case = Case::parse(name).filter(|case| case.strikes[0].fault.is_crash())?;
+        outcome.wrong.is_empty().then_some((case, outcome))
+    });
+    let cases = crashes.flat_map(|(case, outcome)| {
+        let strikes = outcome.calls.iter().flat_map(strikes);
+        strikes.map(|second| case.and(second).to_string()).collect::<Vec<_>>()
     });
     cases.collect()
 }
 
 /// At most so many, evenly spread and always the same. An odd stride doesn't keep step with the ten
 /// faults of a call.
-fn spread(most: usize, cases: Vec<Case>) -> Vec<Case> {
+fn spread(most: usize, cases: Vec<String>) -> Vec<String> {
     let stride = cases.len().div_ceil(most) | 1;
     cases.into_iter().step_by(stride).collect()
 }
 
-pub fn sample_of_singles(cases: Vec<Case>) -> Vec<Case> {
+pub fn sample_of_singles(cases: Vec<String>) -> Vec<String> {
     if full() { cases } else { spread(SINGLES, cases) }
 }
 
-pub fn sample_of_pairs(cases: Vec<Case>) -> Vec<Case> {
+pub fn sample_of_pairs(cases: Vec<String>) -> Vec<String> {
     spread(if full() { PAIRS.1 } else { PAIRS.0 }, cases)
 }
 
+pub fn two_operators() -> Vec<String> {
+    two::names(if full() { SCHEDULES.1 } else { SCHEDULES.0 })
+}
+
 /// Runs cases beside each other; each has a namespace and an AWS of its own.
-pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, cases: Vec<Case>) -> Vec<(Case, Outcome)> {
-    let runs = stream::iter(cases).map(async |case| {
-        let (bed, cleans, played) = (bed.clone(), cleans.clone(), case.clone());
-        let task = tokio::spawn(async move { case::run(&bed, &played, &cleans[&played.workload]).await });
+pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, names: Vec<String>) -> Vec<(String, Outcome)> {
+    let runs = stream::iter(names).map(async |name| {
+        let (bed, cleans, played) = (bed.clone(), cleans.clone(), name.clone());
+        let task = tokio::spawn(async move { play(&bed, &cleans, &played).await });
         let outcome = match tokio::time::timeout(PATIENCE, task).await {
             Ok(ended) => ended.unwrap_or_else(|panic| Outcome::broken(&panic.to_string())),
             Err(_) => Outcome::broken("it hangs"),
         };
         if !outcome.wrong.is_empty() {
-            println!("{case}: {}", outcome.wrong.join("; "));
+            println!("{name}: {}", outcome.wrong.join("; "));
         }
-        (case, outcome)
+        (name, outcome)
     });
     runs.buffer_unordered(AT_A_TIME).collect().await
 }
 
+/// Runs the case of that name, of whichever kind.
+async fn play(bed: &Bed, cleans: &Cleans, name: &str) -> Outcome {
+    if let Some((workload, seed)) = name.strip_prefix("two/").and_then(|name| name.split_once('/')) {
+        return two::run(bed, workload, seed.parse().expect("a number"), cleans).await;
+    }
+    let case = Case::parse(name).expect("workload/call#1/fault");
+    case::run(bed, &case, &cleans[&case.workload]).await
+}
+
 /// What is told of cases.
-pub fn report(outcomes: &[(Case, Outcome)]) -> Report {
+pub fn report(outcomes: &[(String, Outcome)]) -> Report {
     let mut report = Report::default();
-    for (case, outcome) in outcomes {
-        report.add(&case.to_string(), &case.workload, outcome);
+    for (name, outcome) in outcomes {
+        report.add(name, outcome);
     }
     report
 }

@@ -19,7 +19,6 @@ use ses_smtp_core::names::tag;
 use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, SmtpEndpoint};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
-use tokio::sync::Notify;
 
 use crate::fault::Script;
 use crate::judge::{Judge, Scene};
@@ -30,6 +29,9 @@ pub const REGION: &str = "eu-central-1";
 pub const OTHER_REGION: &str = "eu-west-1";
 /// Name of the object of every case, and of its Secret.
 pub const NAME: &str = "mailer";
+
+/// What a call takes, in milliseconds.
+const LATENCY: i64 = 100;
 
 /// What all cases share.
 ///
@@ -90,8 +92,6 @@ pub struct World {
     pub settings: Settings,
     pub script: Script,
     pub judge: Mutex<Judge>,
-    /// Told when the process dies at a call.
-    pub crash: Notify,
     pub log: Log,
     /// Who may make the next call, where there is more than one operator.
     pub turns: Turns,
@@ -120,7 +120,6 @@ impl World {
             settings,
             script: Script::default(),
             judge: Mutex::default(),
-            crash: Notify::new(),
             log: Log::default(),
             turns: Turns::default(),
             scene: Mutex::default(),
@@ -165,10 +164,16 @@ impl World {
         }
     }
 
-    /// The process ends here: whoever runs the pass drops it.
-    pub async fn die<T>(&self) -> T {
-        self.crash.notify_one();
-        std::future::pending().await
+    /// Waits until this operator may make its next call; a call takes its time.
+    pub async fn turn(&self, operator: usize) {
+        self.turns.call(operator).await;
+        self.time.pass(LATENCY).await;
+    }
+
+    /// Waits until `time`, which comes at once if nobody else works meanwhile.
+    pub async fn sleep(&self, operator: usize, time: Timestamp) {
+        self.turns.sleep(operator, time).await;
+        self.time.go_to(time).await;
     }
 
     /// Looks at both worlds and lets the judge see them.
