@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream};
 use crate::case::{self, Clean, Outcome};
 use crate::fault::{Case, Fault, Strike};
 use crate::world::Bed;
-use crate::{two, workload};
+use crate::{hidden, two, workload};
 
 /// Cases at a time: enough to keep two cores busy while calls are under way.
 const AT_A_TIME: usize = 6;
@@ -68,7 +68,7 @@ pub fn full() -> bool {
     std::env::var("ENUMERATOR").is_ok_and(|value| value == "full")
 }
 
-/// The case that alone is to run.
+/// The case that alone is to run, or with a star the beginning of the names of those that are.
 pub fn asked() -> Option<String> {
     std::env::var("ENUMERATOR_CASE").ok()
 }
@@ -134,6 +134,13 @@ pub fn two_operators() -> Vec<String> {
     two::names(if full() { SCHEDULES.1 } else { SCHEDULES.0 })
 }
 
+/// The case of that name, or with a star all whose names begin so.
+pub fn named(cleans: &Cleans, name: &str) -> Vec<String> {
+    let Some(beginning) = name.strip_suffix('*') else { return vec![name.to_owned()] };
+    let all = singles(cleans).into_iter().chain(two::names(SCHEDULES.1)).chain(hidden::names());
+    all.filter(|name| name.starts_with(beginning)).collect()
+}
+
 /// Runs cases beside each other; each has a namespace and an AWS of its own.
 pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, names: Vec<String>) -> Vec<(String, Outcome)> {
     let runs = stream::iter(names).map(async |name| {
@@ -155,6 +162,9 @@ pub async fn run(bed: &Arc<Bed>, cleans: &Arc<Cleans>, names: Vec<String>) -> Ve
 async fn play(bed: &Bed, cleans: &Cleans, name: &str) -> Outcome {
     if let Some((workload, seed)) = name.strip_prefix("two/").and_then(|name| name.split_once('/')) {
         return two::run(bed, workload, seed.parse().expect("a number"), cleans).await;
+    }
+    if let Some((change, number)) = name.strip_prefix("hidden/").and_then(|name| name.split_once('/')) {
+        return hidden::run(bed, change, number.parse().expect("a number")).await;
     }
     let case = Case::parse(name).expect("workload/call#1/fault");
     case::run(bed, &case, &cleans[&case.workload]).await
