@@ -35,9 +35,7 @@ pub async fn run(bed: &Bed, workload: &str, seed: u64, cleans: &Cleans) -> Outco
     forgive(&world, workload);
     world.script.begin(strike(seed, &cleans[workload.name].calls));
     world.turns.share(2, seed);
-    let (time, turns) = (world.time.clone(), world.clone());
-    let scheduler = turns.turns.run(move || time.now());
-    let (first, second, ()) = tokio::join!(live(first), live(second), scheduler);
+    let (first, second, ()) = tokio::join!(live(first), live(second), world.turns.run());
     let rested = [first, second].into_iter().flatten().collect::<Vec<_>>();
     let mut operator = Operator::start(&world, 0).await;
     let mut wrong = settled(&world, workload, &mut operator).await;

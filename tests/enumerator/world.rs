@@ -166,7 +166,7 @@ impl World {
 
     /// Waits until this operator may make its next call; a call takes its time.
     pub async fn turn(&self, operator: usize) {
-        self.turns.call(operator).await;
+        self.turns.call(operator, self.time.now()).await;
         self.time.pass(LATENCY).await;
     }
 
