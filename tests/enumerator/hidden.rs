@@ -68,7 +68,7 @@ pub async fn run(bed: &Bed, change: &str, number: usize) -> Outcome {
     let mut operator = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut operator).await;
     let strike = |(call, fault): (&str, Fault)| Strike { call: call.into(), nth: 1, fault };
-    world.script.begin(fault.map(strike).into_iter().collect());
+    world.begin(fault.map(strike).into_iter().collect());
     let secret = world.secret().await.expect("a Secret");
     change(&world, &secret).await;
     world.look().await;

@@ -173,7 +173,9 @@ impl Judge {
             return;
         }
         self.check(seen.allows(write), || format!("S6: {:?} published past the fence", write.names));
-        let Some(before) = scene.named().filter(|key| scene.key(key).is_some()) else { return };
+        // One that is out of date will be refused.
+        let lands = secret.resource_version() == write.version;
+        let Some(before) = scene.named().filter(|key| lands && scene.key(key).is_some()) else { return };
         let kept = write.previous.as_ref() == Some(&before);
         self.check(kept, || format!("S3: {before} is forgotten"));
     }

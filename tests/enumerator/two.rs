@@ -33,9 +33,9 @@ pub async fn run(bed: &Bed, workload: &str, seed: u64, cleans: &Cleans) -> Outco
     workload.prepare(&world, &mut first).await;
     let second = Operator::start(&world, 1).await;
     forgive(&world, workload);
-    world.script.begin(strike(seed, &cleans[workload.name].calls));
+    world.begin(strike(seed, &cleans[workload.name].calls));
     world.turns.share(2, seed);
-    let (first, second, ()) = tokio::join!(live(first), live(second), world.turns.run());
+    let (first, second, ()) = tokio::join!(Box::pin(live(first)), Box::pin(live(second)), world.turns.run());
     let rested = [first, second].into_iter().flatten().collect::<Vec<_>>();
     let mut operator = Operator::start(&world, 0).await;
     let mut wrong = settled(&world, workload, &mut operator).await;

@@ -110,6 +110,7 @@ impl Workload {
 async fn region(world: &World) {
     let patch = Patch::Merge(json!({ "spec": { "region": OTHER_REGION } }));
     world.objects().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+    *world.region.lock().unwrap() = OTHER_REGION;
 }
 
 /// A `CreateUser` whose reply was lost with its process.

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws_double::{Config, Double};
+use aws_double::{Config, Double, KeySnapshot};
 use control_plane::ControlPlane;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt as _};
 use ses_smtp_core::api::SesSmtpCredential;
@@ -20,7 +20,7 @@ use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, Smt
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
 
-use crate::fault::Script;
+use crate::fault::{Script, Strike};
 use crate::judge::{Judge, Scene};
 use crate::time::MadeTime;
 use crate::turns::Turns;
@@ -95,7 +95,11 @@ pub struct World {
     pub log: Log,
     /// Who may make the next call, where there is more than one operator.
     pub turns: Turns,
+    /// The Region that is asked for.
+    pub region: Mutex<&'static str>,
     scene: Mutex<Scene>,
+    /// When the workload happened, and when the credential first worked after that.
+    began: Mutex<(Timestamp, Option<Timestamp>)>,
     /// When Secrets were made in made time, by UID.
     births: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -122,7 +126,9 @@ impl World {
             judge: Mutex::default(),
             log: Log::default(),
             turns: Turns::default(),
+            region: Mutex::new(REGION),
             scene: Mutex::default(),
+            began: Mutex::default(),
             births: Mutex::default(),
         })
     }
@@ -164,6 +170,23 @@ impl World {
         }
     }
 
+    /// From here on calls are recorded, faults strike, and time counts.
+    pub fn begin(&self, strikes: Vec<Strike>) {
+        self.script.begin(strikes);
+        *self.began.lock().unwrap() = (self.time.now(), None);
+    }
+
+    /// Time since the workload happened.
+    pub fn took(&self) -> SignedDuration {
+        self.time.now().duration_since(self.began.lock().unwrap().0)
+    }
+
+    /// How long it took until the credential worked; `None` if it never did.
+    pub fn worked_after(&self) -> Option<SignedDuration> {
+        let (began, worked) = *self.began.lock().unwrap();
+        Some(worked?.duration_since(began))
+    }
+
     /// Waits until this operator may make its next call; a call takes its time.
     pub async fn turn(&self, operator: usize) {
         self.turns.call(operator, self.time.now()).await;
@@ -181,6 +204,9 @@ impl World {
         let secret = self.secret().await;
         let scene = self.scene_with(secret);
         self.judge.lock().unwrap().look(&scene);
+        if scene.works {
+            self.began.lock().unwrap().1.get_or_insert(scene.now);
+        }
         *self.scene.lock().unwrap() = scene;
     }
 
@@ -199,13 +225,13 @@ impl World {
         scene
     }
 
+    /// True if the Secret's password is the one of this key in the Region asked for.
     fn password(&self, key: &str, scene: &Scene) -> bool {
         let data = scene.secret.as_ref().and_then(|secret| secret.data.as_ref());
         let password = data.and_then(|data| data.get("password")).map(|value| value.0.clone());
-        let of = |region| self.aws.password_of(key, region).map(String::into_bytes);
-        scene.key(key).is_some()
-            && password.is_some()
-            && (password == of(REGION) || password == of(OTHER_REGION))
+        let region = *self.region.lock().unwrap();
+        let wanted = self.aws.password_of(key, region).map(String::into_bytes);
+        scene.key(key).is_some_and(KeySnapshot::is_active) && wanted.is_some() && password == wanted
     }
 }
 
