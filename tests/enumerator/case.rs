@@ -8,7 +8,7 @@ use crate::ending::{self, Ending};
 use crate::fault::Case;
 use crate::run::Operator;
 use crate::workload::Workload;
-use crate::world::{Bed, World};
+use crate::world::{Bed, QUOTA_LAG, World};
 
 /// L1's bound: 120 s, settle, the wait of step 4b, and a minute until SES knows a key.
 const LIVE: SignedDuration = SignedDuration::from_secs(120 + 15 + 120 + 60);
@@ -68,7 +68,7 @@ pub async fn run(bed: &Bed, case: &Case, clean: &Clean) -> Outcome {
 /// Lives through a case. What went wrong, but for comparisons.
 async fn play(bed: &Bed, case: &Case) -> (Arc<World>, Vec<String>) {
     let workload = Workload::named(&case.workload).expect("a workload of that name");
-    let world = bed.world().await;
+    let world = bed.world(QUOTA_LAG).await;
     let mut operator = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut operator).await;
     world.begin(case.strikes.clone());

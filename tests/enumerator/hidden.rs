@@ -11,7 +11,7 @@ use crate::case::{Outcome, settled};
 use crate::fault::{Fault, Strike};
 use crate::run::{Next, Operator};
 use crate::workload::Workload;
-use crate::world::{Bed, NAME, World};
+use crate::world::{Bed, NAME, QUOTA_LAG, World};
 
 type Change = for<'a> fn(&'a World, &'a Secret) -> BoxFuture<'a, ()>;
 
@@ -64,7 +64,7 @@ pub async fn run(bed: &Bed, change: &str, number: usize) -> Outcome {
     let (_, change) = CHANGES.iter().find(|(name, _)| *name == change).expect("a change of that name");
     let (workload, fault) = MEANWHILE[number];
     let workload = Workload::named(workload).unwrap_or(&Workload::NOTHING);
-    let world = bed.world().await;
+    let world = bed.world(QUOTA_LAG).await;
     let mut operator = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut operator).await;
     let strike = |(call, fault): (&str, Fault)| Strike { call: call.into(), nth: 1, fault };

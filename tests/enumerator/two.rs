@@ -1,6 +1,7 @@
 //! Two operators without a lease: both believe that they lead, and take turns call by call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ses_smtp_operator::clock::Time as _;
 
@@ -28,7 +29,7 @@ pub fn names(schedules: u64) -> Vec<String> {
 /// Runs a case: the workload, and a seed that decides turns, lags and one fault.
 pub async fn run(bed: &Bed, workload: &str, seed: u64, cleans: &Cleans) -> Outcome {
     let workload = Workload::named(workload).expect("a workload of that name");
-    let world = bed.world().await;
+    let world = bed.world(Duration::ZERO).await;
     let mut first = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut first).await;
     let second = Operator::start(&world, 1).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_double::{Config, Double, KeySnapshot};
 use control_plane::ControlPlane;
@@ -33,6 +34,10 @@ pub const NAME: &str = "mailer";
 /// What a call takes, in milliseconds.
 const LATENCY: i64 = 100;
 
+/// How long IAM's limit on keys lags where there is one operator, as racing calls have been seen to
+/// make it. With two nothing but the limit keeps both from minting at once.
+pub const QUOTA_LAG: Duration = Duration::from_secs(45);
+
 /// What all cases share.
 ///
 /// The operator's calls are the admin's here: rights and fairness between clients have tests of their
@@ -50,13 +55,14 @@ impl Bed {
         Self { admin: plane.admin_client().unwrap(), _plane: plane, cases: AtomicUsize::new(0) }
     }
 
-    /// A new world with an object in it.
-    pub async fn world(&self) -> Arc<World> {
+    /// A new world with an object in it. IAM notices so late that a user has two keys already: its
+    /// limit must not be what keeps the operator from making a third.
+    pub async fn world(&self, quota_lag: Duration) -> Arc<World> {
         let namespace = format!("case-{}", self.cases.fetch_add(1, Ordering::SeqCst));
         let body: Namespace =
             serde_json::from_value(serde_json::json!({ "metadata": { "name": namespace } })).unwrap();
         Api::<Namespace>::all(self.admin.clone()).create(&PostParams::default(), &body).await.unwrap();
-        World::new(self.admin.clone(), namespace).await
+        World::new(self.admin.clone(), namespace, quota_lag).await
     }
 }
 
@@ -105,9 +111,11 @@ pub struct World {
 }
 
 impl World {
-    async fn new(admin: Client, namespace: String) -> Arc<Self> {
+    async fn new(admin: Client, namespace: String, quota_lag: Duration) -> Arc<Self> {
         let regions = vec![REGION.to_owned(), OTHER_REGION.to_owned()];
-        let config = Config { regions, fixed_now: Some(Timestamp::now()), ..Config::default() };
+        let account = aws_double::account::Settings { quota_lag, ..Default::default() };
+        let config =
+            Config { regions, settings: account, fixed_now: Some(Timestamp::now()), ..Config::default() };
         let aws = Arc::new(Double::start(config).await.unwrap());
         let settings = settings(&aws);
         let spec = serde_json::from_value(serde_json::json!({ "region": REGION })).unwrap();
