@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test measure demo generate deny moto need-cargo need-go
+.PHONY: help check test test-full measure demo generate deny moto need-cargo need-go
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ check: need-cargo ## Format, lints, documentation; changes nothing
 
 test: need-cargo need-go ## Every test, on a real API server and a stand-in for AWS
 	$(CARGO) test --workspace $(SCALED)
+
+test-full: need-cargo need-go ## Every fault at every call, some ten minutes; plain `test` runs a sample
+	ENUMERATOR=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test enumerator -- --nocapture
 
 measure: need-cargo need-go ## What many objects at once cost a release build
 	$(CARGO) build --release -p ses-smtp-operator

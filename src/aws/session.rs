@@ -67,14 +67,21 @@ fn time_limits() -> TimeoutConfig {
         .build()
 }
 
+#[cfg(any(test, feature = "scaled-time"))]
+impl Session {
+    /// A session with a key of a double's caller against a server at `endpoint`. For suites.
+    pub async fn with_key(endpoint: &str, id: &str, secret: &str) -> Self {
+        let key = aws_sdk_iam::config::Credentials::new(id, secret, None, None, "test");
+        let loader = loader().region(Region::new(FALLBACK_REGION)).endpoint_url(endpoint);
+        Self(loader.credentials_provider(key).load().await)
+    }
+}
+
 #[cfg(test)]
 impl Session {
     /// A session with the documentation's example credentials against a server at `endpoint`.
     pub(super) async fn at(endpoint: &str) -> Self {
-        let example =
-            aws_sdk_iam::config::Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
-        let loader = loader().region(Region::new(FALLBACK_REGION)).endpoint_url(endpoint);
-        Self(loader.credentials_provider(example).load().await)
+        Self::with_key(endpoint, "AKIAIOSFODNN7EXAMPLE", "secret").await
     }
 
     /// A session whose chain finds no credentials.

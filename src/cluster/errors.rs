@@ -6,10 +6,13 @@ use ses_smtp_core::step::Refusal;
 
 /// Longest error code that is passed on.
 const MAX_CODE: usize = 40;
+/// The reason that kube gives to an answer that holds no status of the API server.
+const NO_STATUS: &str = "Failed to parse error data";
 
 /// What a failed call means. `right` names the verb and resource that it needed.
 ///
-/// Only a status of the 400s says that nothing was done; everything else may have been.
+/// Only a status of the 400s says that nothing was done; everything else may have been. An answer
+/// without a status is not the API server's but that of something in front of it.
 pub fn refusal(error: &Error, right: &'static str) -> Refusal {
     match error {
         Error::Api(status) => of_status(status, right),
@@ -19,6 +22,7 @@ pub fn refusal(error: &Error, right: &'static str) -> Refusal {
 
 fn of_status(status: &Status, right: &'static str) -> Refusal {
     match status.code {
+        _ if status.reason == NO_STATUS => Refusal::Unclear,
         409 if status.is_already_exists() => Refusal::Exists,
         409 => Refusal::Conflict,
         404 => Refusal::NotFound,
@@ -77,6 +81,8 @@ mod tests {
             (422, "Invalid", "", Refusal::Refused { code: "Invalid".into() }),
             (500, "InternalError", "", Refusal::Unclear),
             (504, "Timeout", "", Refusal::Unclear),
+            (404, NO_STATUS, "404 page not found", Refusal::Unclear),
+            (403, NO_STATUS, "<html>", Refusal::Unclear),
         ];
         for (code, reason, message, expected) in table {
             assert_eq!(

@@ -10,6 +10,8 @@ mod ids;
 mod lock;
 mod memory;
 mod pass;
+#[cfg(feature = "scaled-time")]
+mod passes;
 mod reconcile;
 mod sweep;
 mod watch;
@@ -36,6 +38,8 @@ use crate::process::{Metrics, Operator, Readiness};
 
 use cache::SecretCache;
 use memory::Memory;
+#[cfg(feature = "scaled-time")]
+pub use passes::Passes;
 
 pub use ids::{IdError, Ids, of as installation_ids};
 pub use sweep::{Intervals, live_uids, remove_orphan, unowned_users};

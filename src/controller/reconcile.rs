@@ -37,15 +37,16 @@ pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) ->
     let _ = synced.wait_for(|done| *done).await;
     let permit = context.gate.acquire().await.ok();
     // On the heap only from here on: what waits at the gate has to be small, for all may wait.
-    Ok(Box::pin(passed(&object, &context, permit)).await)
+    let next = Box::pin(passed(&object, &context, permit)).await;
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// The pass itself, and what becomes known by it.
-async fn passed(
+/// The pass itself, what becomes known by it, and after what time the next one is due.
+pub async fn passed(
     object: &SesSmtpCredential,
     context: &Context,
     permit: Option<SemaphorePermit<'_>>,
-) -> Action {
+) -> Option<Duration> {
     let began = Instant::now();
     let (goal, uid) = (Goal::of(object, &context.settings), object.uid().unwrap_or_default());
     let entry = context.memory.get(&uid);
@@ -53,12 +54,18 @@ async fn passed(
     let mut pass = Pass { context, object, goal: &goal, permit, spent: Duration::ZERO };
     let (world, end) = pass.run(world).await;
     let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
-    if !gone {
-        report(context, object, &goal, &world, &end).await;
-    }
+    let told = gone || report(context, object, &goal, &world, &end).await;
     drop(pass);
     context.metrics.reconciled(outcome(&end), began.elapsed());
-    remember(context, &uid, gone, entry.failures, world, &end)
+    let well = told && matches!(end, End::Done { .. });
+    let failures = if well { 0 } else { entry.failures.saturating_add(1) };
+    if gone {
+        context.memory.forget(&uid);
+        return None;
+    }
+    context.memory.put(&uid, Entry { memo: world.memo, failures });
+    let next = due(context, &end, failures);
+    if told { next } else { Some(sooner(next, pause(failures, context.clock.scale()))) }
 }
 
 /// Never called: see [`Never`].
@@ -77,17 +84,26 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
     World::new(facts, cached, entry.memo.clone(), nonce, context.clock.now())
 }
 
-/// Writes the status if it says anything new, and tells the pass's event.
-pub async fn report(context: &Context, object: &SesSmtpCredential, goal: &Goal, world: &World, end: &End) {
+/// Writes the status if it says anything new, and tells the pass's event. False if the status has
+/// still to be written: nothing else may ever cause another pass.
+pub async fn report(
+    context: &Context,
+    object: &SesSmtpCredential,
+    goal: &Goal,
+    world: &World,
+    end: &End,
+) -> bool {
     let (uid, version) = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
     let known = context.memory.newer_report(&uid, &version);
     let before = known.or_else(|| object.status.clone()).unwrap_or_default();
     let now = context.clock.now();
     let after = status::compute(goal, world, end, object.metadata.generation, &before, now);
+    let mut told = true;
     if status::differs(&before, &after) {
         let written = context.credentials.write_status(object, &after).await;
         context.metrics.kube_write("Status", if written.is_ok() { "ok" } else { "refused" });
         log(object, end, written.as_ref().err());
+        told = written.is_ok();
         if let Ok(version) = written {
             context.memory.reported(&uid, version, after);
         }
@@ -95,6 +111,7 @@ pub async fn report(context: &Context, object: &SesSmtpCredential, goal: &Goal, 
     if let Some(note) = status::note(goal, world, end, &before) {
         context.credentials.tell(object, note).await;
     }
+    told
 }
 
 fn log(object: &SesSmtpCredential, end: &End, unwritten: Option<&kube::Error>) {
@@ -116,24 +133,20 @@ fn outcome(end: &End) -> &'static str {
     }
 }
 
-/// Keeps the memo and says when to come back: when something falls due, or later and later.
-fn remember(context: &Context, uid: &str, gone: bool, failures: u32, world: World, end: &End) -> Action {
-    if gone {
-        context.memory.forget(uid);
-        return Action::await_change();
-    }
+/// When to come back: when something falls due, or later and later.
+fn due(context: &Context, end: &End, failures: u32) -> Option<Duration> {
     let due = match end {
+        End::Done { wake_at: None } => return None,
         End::Done { wake_at } => *wake_at,
         End::Wait { until, .. } => until.map(|at| at.min(look_again(context))),
         End::Blocked { .. } => None,
     };
-    let failures = if matches!(end, End::Done { .. }) { 0 } else { failures.saturating_add(1) };
-    context.memory.put(uid, Entry { memo: world.memo, failures });
-    match (due, end) {
-        (Some(at), _) => Action::requeue(until(context, at)),
-        (None, End::Done { .. }) => Action::await_change(),
-        (None, _) => Action::requeue(pause(failures, context.clock.scale())),
-    }
+    let pause = || pause(failures, context.clock.scale());
+    Some(due.map_or_else(pause, |at| until(context, at)))
+}
+
+fn sooner(next: Option<Duration>, pause: Duration) -> Duration {
+    next.map_or(pause, |next| next.min(pause))
 }
 
 /// What is waited for may come to pass sooner, by somebody's hand in IAM that no watch tells of.
