@@ -39,7 +39,7 @@ async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
     let call = Call::read(request).await?;
     let world = &process.world;
     world.turn(process.number).await;
-    let fault = world.script.meet(&call.name());
+    let fault = world.meet(&call.name());
     match fault {
         Some(Fault::CrashBefore) => return process.die().await,
         Some(Fault::Throttled) => return Ok(status(429, "TooManyRequests", "too many requests")),

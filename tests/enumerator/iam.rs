@@ -75,7 +75,7 @@ impl Wire {
     ) -> Result<T, Failure> {
         let world = &self.process.world;
         world.turn(self.process.number).await;
-        let fault = world.script.meet(about.action);
+        let fault = world.meet(about.action);
         match fault {
             Some(Fault::CrashBefore) => return self.process.die().await,
             Some(Fault::Throttled) => return Err(Failure::Throttled),

@@ -21,7 +21,7 @@ use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, Smt
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
 
-use crate::fault::{Script, Strike};
+use crate::fault::{Fault, Script, Strike};
 use crate::judge::{Judge, Scene};
 use crate::time::MadeTime;
 use crate::turns::Turns;
@@ -104,7 +104,8 @@ pub struct World {
     /// The Region that is asked for.
     pub region: Mutex<&'static str>,
     scene: Mutex<Scene>,
-    /// When the workload happened, and when the credential first worked after that.
+    /// When the workload or the last fault happened, and when the credential first worked after the
+    /// workload.
     began: Mutex<(Timestamp, Option<Timestamp>)>,
     /// When Secrets were made in made time, by UID.
     births: Mutex<BTreeMap<String, Timestamp>>,
@@ -184,12 +185,19 @@ impl World {
         *self.began.lock().unwrap() = (self.time.now(), None);
     }
 
-    /// Time since the workload happened.
+    /// Counts a call, and gives the fault that meets it, from which on time counts anew.
+    pub fn meet(&self, call: &str) -> Option<Fault> {
+        let fault = self.script.meet(call)?;
+        self.began.lock().unwrap().0 = self.time.now();
+        Some(fault)
+    }
+
+    /// Time since the last fault, or since the workload happened.
     pub fn took(&self) -> SignedDuration {
         self.time.now().duration_since(self.began.lock().unwrap().0)
     }
 
-    /// How long it took until the credential worked; `None` if it never did.
+    /// How long it then took until the credential worked; `None` if it never did.
     pub fn worked_after(&self) -> Option<SignedDuration> {
         let (began, worked) = *self.began.lock().unwrap();
         Some(worked?.duration_since(began))
