@@ -118,6 +118,10 @@ fn fenced(view: &View, _: Need) -> Option<Step> {
 /// created whole and pods never mount an empty one.
 fn placeholder(view: &View) -> Option<Step> {
     let listing = view.keys().filter(|_| !view.is_fresh())?;
+    // A Secret may have come and gone since an older list, and have named a key that is not in it.
+    if view.now > after(listing.at, publish_window(view)) {
+        return Some(outdated());
+    }
     if view.world.absent_after < view.world.listings.len() {
         return Some(Step::ReadSecret);
     }

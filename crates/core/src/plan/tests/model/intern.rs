@@ -166,8 +166,4 @@ impl<T: Debug> Interner<T> {
     pub fn refs(&self, id: Id) -> Refs {
         self.items[id as usize].1
     }
-
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
 }

@@ -36,8 +36,10 @@ pub struct Report {
     /// Situations that a fresh operator was given.
     pub situations: usize,
     pub broken: Option<(Broken, Vec<String>)>,
+    /// Actions taken.
     pub taken: usize,
-    pub decisions: [usize; 5],
+    /// Distinct decisions asked for.
+    pub decisions: usize,
 }
 
 /// A state that waits to be expanded.
@@ -85,7 +87,7 @@ impl Search {
             situations: self.situations.len(),
             broken,
             taken: self.taken,
-            decisions: self.model.tables.sizes(),
+            decisions: self.model.tables.decisions(),
         }
     }
 
@@ -173,7 +175,7 @@ impl fmt::Display for Report {
         let (states, depth, took) = (self.states, self.depth, self.took.as_secs_f64());
         write!(
             f,
-            "{states:>9} states, depth {depth:>3}, {took:>6.1} s, {whole}, {} alone, {} actions, {:?}",
+            "{states:>9} states, depth {depth:>3}, {took:>6.1} s, {whole}, {} alone, {} actions, {} decisions",
             self.situations, self.taken, self.decisions
         )?;
         let Some((broken, trace)) = &self.broken else { return Ok(()) };

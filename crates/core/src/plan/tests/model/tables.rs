@@ -146,8 +146,9 @@ impl Tables {
         after
     }
 
-    pub fn sizes(&self) -> [usize; 5] {
-        [self.worlds.len(), self.secrets.len(), self.memos.len(), self.nexts.len(), self.afters.len()]
+    /// How many distinct decisions were asked for.
+    pub fn decisions(&self) -> usize {
+        self.nexts.len()
     }
 
     /// The memo that a pass leaves.
