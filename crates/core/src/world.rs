@@ -53,8 +53,11 @@ pub enum SecretView {
 pub enum UserView {
     /// Not looked yet.
     Unlooked,
-    /// Made by this very pass, so it holds no key that this pass didn't mint.
-    Fresh,
+    /// Made by this very pass: for a while it holds no key that this pass didn't mint.
+    Fresh {
+        /// When.
+        at: Timestamp,
+    },
     /// `CreateUser` said that the name is taken.
     Exists,
     /// The name is taken by a user that is not under our path.

@@ -176,9 +176,11 @@ fn altered() -> Step {
     wait(Reason::Provisioning, None, message.to_owned())
 }
 
-/// Ends a pass that is refused as outdated again and again (liveness L3).
+/// Ends a pass that is refused as outdated again and again (liveness L3), or that took too long to
+/// take the user that it made for untouched.
 pub fn contended(view: &View) -> Option<Step> {
-    (view.world.attempt.conflicts > MAX_CONFLICTS).then(outdated)
+    let contended = view.world.attempt.conflicts > MAX_CONFLICTS;
+    (contended || view.outlived_freshness()).then(outdated)
 }
 
 /// Only what is needed for a free slot goes before the mint; the rest after the publish.

@@ -27,6 +27,7 @@ pub fn unpublished_key(view: &View) -> Option<Step> {
                 || fence_fell(view)
                 || failed(view)
                 || is_unwanted(view)
+                || view.outlived_freshness()
                 || login::rejected(view).is_some()
         }
     };

@@ -13,7 +13,7 @@ use super::{blocked, keys, pause};
 /// The user exists and is proved to be ours (S4), as far as the next call needs it.
 pub fn ready(view: &View) -> Option<Step> {
     match &view.world.user {
-        UserView::Fresh => None,
+        UserView::Fresh { .. } => None,
         UserView::Exists => Some(Step::ReadUser),
         UserView::Elsewhere => Some(foreign(view)),
         UserView::Found(_) => not_ours(view),

@@ -99,7 +99,15 @@ impl<'a> View<'a> {
 
     /// True if this pass made the user.
     pub fn is_fresh(&self) -> bool {
-        matches!(self.world.user, UserView::Fresh)
+        matches!(self.world.user, UserView::Fresh { .. })
+    }
+
+    /// True if this pass made the user so long ago that somebody else may have found it and made it
+    /// a key since: others wait that long at least.
+    pub fn outlived_freshness(&self) -> bool {
+        let UserView::Fresh { at } = self.world.user else { return false };
+        let until = after(at, self.desired.identity.durations.publish_window);
+        self.world.attempt.publish != Publish::Landed && self.now > until
     }
 
     /// The user as read, if it was.

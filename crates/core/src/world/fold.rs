@@ -67,7 +67,7 @@ impl World {
     }
 
     fn created(&mut self, now: Timestamp) {
-        self.user = UserView::Fresh;
+        self.user = UserView::Fresh { at: now };
         // What was listed were the keys of a user that is gone.
         self.listings.clear();
         self.applied = Applied { policy: false, tags: true, boundary: true };
@@ -208,7 +208,7 @@ impl World {
         self.memo.login = self.attempt.login.take();
         self.memo.rejected = None;
         let rotated = self.secret().is_some_and(SecretFacts::is_consistent);
-        let provisioned = matches!(self.user, UserView::Fresh);
+        let provisioned = matches!(self.user, UserView::Fresh { .. });
         if !rotated && !provisioned {
             let count = self.memo.losses.map_or(0, |(count, _)| count);
             self.memo.losses = Some((count.saturating_add(1), now));
@@ -272,7 +272,7 @@ impl World {
     fn user_unknown(&mut self, step: &Step, failure: Failure, now: Timestamp) {
         match self.user {
             UserView::Found(_) if self.contradicted => self.fail(step, Failed::Iam(failure)),
-            UserView::Fresh => self.lag = Some((self.lag.map_or(1, |(count, _)| count + 1), now)),
+            UserView::Fresh { .. } => self.lag = Some((self.lag.map_or(1, |(count, _)| count + 1), now)),
             UserView::Missing { first, .. } => self.user = UserView::Missing { first, last: now },
             _ => {
                 self.contradicted = matches!(self.user, UserView::Found(_));
@@ -331,7 +331,7 @@ impl World {
     /// What the keys were listed against must still hold when the fence is placed after all. The list
     /// of a user made in this pass is the empty one.
     fn keep_basis(&mut self) {
-        let listed = !self.listings.is_empty() || self.user == UserView::Fresh;
+        let listed = !self.listings.is_empty() || matches!(self.user, UserView::Fresh { .. });
         if listed && self.attempt.basis.is_none() {
             self.attempt.basis = self.secret().map(Basis::of);
         }

@@ -114,6 +114,7 @@ impl Sim {
         let proven = self.owns_user() || self.judge.tampered && self.secret.is_some();
         assert!(claims || !exists || proven || self.misses(step), "S4: {step:?}");
         match step {
+            Step::DeactivateKey(_) if self.misses(step) => {}
             Step::DeactivateKey(id) if !teardown => self.judge_deactivation(&id.clone()),
             Step::DeleteKey(id) if !teardown && Some(id) != own => self.judge_deletion(&id.clone()),
             Step::DeleteKey(id) => {
@@ -123,9 +124,9 @@ impl Sim {
         }
     }
 
-    /// True if a deletion names a key that the user doesn't have: then nothing is written.
+    /// True if a call names a key that the user doesn't have: then nothing is written.
     fn misses(&mut self, step: &Step) -> bool {
-        let Step::DeleteKey(id) = step else { return false };
+        let (Step::DeleteKey(id) | Step::DeactivateKey(id)) = step else { return false };
         let name = self.user_name();
         self.account.key(&name, id).is_err()
     }

@@ -181,7 +181,7 @@ impl Running {
 
     fn mint(&mut self, sim: &mut Sim) -> Effect {
         let (name, now) = (sim.user_name(), sim.now);
-        sim.judge_mint(matches!(self.world.user, UserView::Fresh));
+        sim.judge_mint(matches!(self.world.user, UserView::Fresh { .. }));
         match sim.account.mint(&name, now) {
             Err(failure) => Effect::Iam(failure),
             Ok(id) => {
@@ -302,7 +302,10 @@ impl Running {
         }
         let created = matches!(write, SecretWrite::Placeholder(_) | SecretWrite::Create(_));
         if matches!(write, SecretWrite::Create(_)) {
-            assert!(self.world.user == UserView::Fresh, "S6: a whole Secret for a user that was found");
+            assert!(
+                matches!(self.world.user, UserView::Fresh { .. }),
+                "S6: a whole Secret for a user that was found"
+            );
         }
         let effect = if created { sim.create_secret(secret) } else { sim.replace_secret(secret) };
         if let Effect::Secret(_) = &effect {

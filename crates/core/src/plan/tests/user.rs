@@ -307,3 +307,20 @@ fn a_teardown_of_a_user_that_is_gone_ends_although_every_call_is_denied() {
     }
     went(&sim.pass(&mut operator), "DeleteKey:1 FindUser ReadUser FindUser RemoveFinalizer Done");
 }
+
+/// Whoever finds the user waits two minutes before it makes a key for it; a pass that made the user and
+/// then hangs must not take it for untouched after that.
+#[test]
+fn a_pass_that_made_the_user_and_hung_starts_over() {
+    let (mut sim, mut operator) = (Sim::new(), Operator::default());
+    let mut running = operator.begin(&mut sim);
+    for _ in 0..4 {
+        running.advance(&mut sim);
+    }
+    sim.pass_time(40);
+    running.advance(&mut sim);
+    let outcome = running.outcome(None);
+    assert!(!outcome.words().contains("MintKey"), "{outcome}");
+    sim.settle(&mut operator, 4);
+    whole(&mut sim);
+}

@@ -40,10 +40,10 @@ fn a_refused_fence_beside_a_new_user_is_not_placed_on_another_key() {
     let trace = [
         [begins(A), steps(A), begins(B), steps(A), Action::Person(Deed::DeleteUser)],
         [steps(B), Action::Resume(3615), steps(B), steps(B), steps(A)],
-        // B's fence is refused, A publishes, B reads what the Secret names.
-        [steps(B), steps(B), Action::Resume(3675), steps(A), steps(B)],
     ];
-    let state = play(&mut search, trace.as_flattened());
+    // B's fence is refused, A publishes, and B does not go on.
+    let rest = [steps(B), steps(B), Action::Resume(3675), steps(A)];
+    let state = play(&mut search, &[trace.as_flattened(), &rest].concat());
     assert!(state.operators[B].pass.is_none(), "the plan of B is out of date");
     assert_eq!(search.model.turn(state).named(), Some(2));
 }

@@ -130,14 +130,16 @@ pub const SMALL: &[Config] = &[
 ];
 
 /// Worlds in which a late effect meets a person's hand. For the long run only.
-///
-/// Known, and kept out of "provision, late, deleted" by letting no time pass: a pass that made the user
-/// and then hangs for more than 30 s creates its whole Secret beside the key of another operator, whose
-/// Secret a person deleted meanwhile; that key then goes without overlap (S3).
 pub const LARGE: &[Config] = &[
     two("rotation, late, label", Provisioned, DUE, &[(Pass, 3), (Late, 1), (Label, 1), (Tick, 1)], &[OLD]),
     two("two rotations, two late", Provisioned, DUE, &[(Pass, 3), (Late, 2), (Rotate, 1), (Tick, 1)], &[OLD]),
-    two("provision, late, deleted", Nothing, IDLE, &[(Pass, 3), (Late, 1), (DeleteSecret, 1)], &[]),
+    two(
+        "provision, late, deleted",
+        Nothing,
+        IDLE,
+        &[(Pass, 3), (Late, 1), (DeleteSecret, 1), (Tick, 1)],
+        &[OLD],
+    ),
     two(
         "Secret deleted, late",
         Provisioned,
