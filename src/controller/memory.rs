@@ -1,6 +1,6 @@
 //! What the process remembers of objects between passes. Lost on a crash, by design.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use ses_smtp_core::api::SesSmtpCredentialStatus;
@@ -34,7 +34,7 @@ impl Memory {
     pub fn get(&self, uid: &str) -> Entry {
         let mut entry = lock(&self.entries).get(uid).cloned().unwrap_or_default();
         if let Some(raised) = lock(&self.suspicions).remove(uid) {
-            entry.memo.suspicion.add(raised);
+            entry.memo.suspect(raised);
         }
         entry
     }
@@ -54,6 +54,13 @@ impl Memory {
         lock(&self.entries).remove(uid);
         lock(&self.reported).remove(uid);
         lock(&self.suspicions).remove(uid);
+    }
+
+    /// Forgets all but these objects: some go without a pass.
+    pub fn retain(&self, living: &HashSet<String>) {
+        lock(&self.entries).retain(|uid, _| living.contains(uid));
+        lock(&self.reported).retain(|uid, _| living.contains(uid));
+        lock(&self.suspicions).retain(|uid, _| living.contains(uid));
     }
 
     /// Remembers a status that was written.

@@ -42,7 +42,7 @@ use memory::Memory;
 pub use passes::Passes;
 
 pub use ids::{IdError, Ids, of as installation_ids};
-pub use sweep::{Intervals, live_uids, remove_orphan, unowned_users};
+pub use sweep::{Intervals, live_uids, remove_orphan, users_of_cluster};
 
 /// Logins that are tried at a time.
 const LOGINS: usize = 32;

@@ -77,7 +77,7 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
     let facts = ObjectFacts {
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         account: object.annotations().get(AWS_ACCOUNT).cloned(),
-        logged_in: object.status.as_ref().and_then(status::accepted),
+        login: object.status.as_ref().and_then(status::reported_login),
     };
     let cached = context.cache.get(&key_of(goal.identity()));
     let nonce = format!("{:016x}{:016x}", random(), random());

@@ -14,7 +14,7 @@ use super::settings::PlaceArgs;
 use super::{Metrics, output};
 use crate::aws::{Client, Limited, Limits, Session, identify};
 use crate::cluster::connect;
-use crate::controller::{installation_ids, live_uids, remove_orphan, unowned_users};
+use crate::controller::{installation_ids, live_uids, remove_orphan, users_of_cluster};
 
 /// The pace of the command's calls: the operator's share of the account's limits comes first.
 const LIMITS: Limits = Limits { rate: 5.0, burst: 5 };
@@ -25,6 +25,9 @@ pub struct OrphansArgs {
     /// Delete them, with their keys and policies
     #[arg(long)]
     delete: bool,
+    /// Also those whose deletion policy isn't Delete, or can't be read
+    #[arg(long, requires = "delete")]
+    any_policy: bool,
     /// Those of the installation with this id instead of this cluster's own: its custom resources
     /// are in another cluster and can't be seen from here
     #[arg(long, value_name = "ID")]
@@ -83,9 +86,9 @@ async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
         boundary_name: None,
     };
     let iam = Limited::new(Client::new(&session, Arc::new(Metrics::default())), LIMITS);
+    let mut orphans = users_of_cluster(&iam, &installation).await?;
     let live = live_uids(&kubernetes).await?;
-    let mut orphans = unowned_users(&iam, &installation, &live).await?;
-    orphans.retain(|orphan| orphan.install == wanted);
+    orphans.retain(|orphan| orphan.install == wanted && !live.contains(&orphan.uid));
     let shown = output::result(&table(&orphans));
     if !args.delete {
         return Ok(shown);
@@ -96,12 +99,24 @@ async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
              installation: --install {wanted}"
         )));
     }
-    Ok(delete(&iam, &installation, &orphans).await)
+    Ok(delete(args, &iam, &installation, &orphans).await)
 }
 
-async fn delete(iam: &Limited<Client>, installation: &Installation, orphans: &[Orphan]) -> ExitCode {
+async fn delete(
+    args: &OrphansArgs,
+    iam: &Limited<Client>,
+    installation: &Installation,
+    orphans: &[Orphan],
+) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for orphan in orphans {
+        if orphan.policy != Some(DeletionPolicy::Delete) && !args.any_policy {
+            output::note(&format!(
+                "kept {}: its deletion policy isn't Delete; --any-policy deletes it all the same",
+                orphan.name
+            ));
+            continue;
+        }
         match remove_orphan(iam, installation, orphan).await {
             Ok(()) => output::note(&format!("deleted {}", orphan.name)),
             Err(failure) => code = output::fail(&format!("{} can't be deleted: {failure:?}", orphan.name)),

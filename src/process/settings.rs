@@ -193,8 +193,7 @@ fn is_name_byte(byte: u8) -> bool {
 
 /// A duration as Kubernetes writes it.
 fn duration(text: &str) -> Option<Duration> {
-    let parsed: kube::core::Duration = text.parse().ok()?;
-    (!parsed.is_negative()).then(|| parsed.into())
+    ses_smtp_core::time::parse(text)?.try_into().ok()
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -318,6 +317,7 @@ mod tests {
             ("--drift-interval", "30s", "from 1m on"),
             ("--sweep-interval", "1d", "such as 10m or 1h30m"),
             ("--sweep-soak", "14m", "from 15m on"),
+            ("--sweep-soak", "1000000000000000000h", "from 15m on"),
             ("--sweep-limit", "5001", "0..=5000"),
             ("--verify-login", "never", "auto, required, off"),
             ("--log", "a=b=c", "target=level"),

@@ -20,6 +20,7 @@ use crate::password::digest;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionTable};
+use crate::step::place;
 use crate::time::Durations;
 
 pub use rotation::Rotation;
@@ -219,6 +220,11 @@ impl Desired {
     /// The Secret's data for a key, but for the password.
     pub fn rendering(&self, key: &KeyId) -> Rendering {
         Rendering::new(&self.host, self.port, key)
+    }
+
+    /// Where the credential logs in, in one text.
+    pub fn place(&self) -> String {
+        place(self.region.as_str(), &self.host, self.port)
     }
 
     /// The record's value for the boundary in force.

@@ -41,6 +41,8 @@ pub mod record {
     pub const FOUND_KEYS: &str = "ses-smtp.dev/found-keys";
     /// The spec's `rotation.trigger` when the published key was issued; empty if it had none.
     pub const ROTATION_TRIGGER: &str = "ses-smtp.dev/rotation-trigger";
+    /// When the quarantine was first seen that the published key answers, until it is lifted.
+    pub const QUARANTINED_AT: &str = "ses-smtp.dev/quarantined-at";
     /// SHA-256 of the inline policy in force.
     pub const POLICY_HASH: &str = "ses-smtp.dev/policy-hash";
     /// SHA-256 of the user's tags in force.

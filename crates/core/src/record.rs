@@ -48,6 +48,8 @@ pub struct Record {
     pub found_keys: Vec<KeyId>,
     /// The spec's trigger when the key was issued; empty if it had none.
     pub rotation_trigger: Option<String>,
+    /// When the quarantine was first seen that the published key answers, until it is lifted.
+    pub quarantined_at: Option<Timestamp>,
     /// SHA-256 of the inline policy in force.
     pub policy_hash: Option<String>,
     /// SHA-256 of the user's tags in force.
@@ -85,6 +87,7 @@ impl Record {
                 .filter_map(|id| KeyId::parse(&id))
                 .collect(),
             rotation_trigger: get(name::ROTATION_TRIGGER).map(str::to_owned),
+            quarantined_at: get(name::QUARANTINED_AT).and_then(time),
             policy_hash: text(name::POLICY_HASH),
             tags_hash: text(name::TAGS_HASH),
             boundary: get(name::BOUNDARY).map(str::to_owned),
@@ -113,6 +116,7 @@ impl Record {
             (name::ATTEMPT, self.attempt.clone()),
             (name::FOUND_KEYS, non_empty(join(self.found_keys.iter().map(KeyId::as_str)))),
             (name::ROTATION_TRIGGER, self.rotation_trigger.clone()),
+            (name::QUARANTINED_AT, self.quarantined_at.map(|at| at.to_string())),
             (name::POLICY_HASH, self.policy_hash.clone()),
             (name::TAGS_HASH, self.tags_hash.clone()),
             (name::BOUNDARY, self.boundary.clone()),

@@ -19,7 +19,7 @@ use crate::step::End;
 use crate::time::seconds;
 use crate::world::World;
 
-pub use login::accepted;
+pub use login::reported_login;
 pub use note::{Note, note};
 
 /// Longest message of a condition.

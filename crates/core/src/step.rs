@@ -72,6 +72,18 @@ pub enum Step {
     End(End),
 }
 
+impl Probe {
+    /// Where the login is tried, in one text: what one place says of a key, another may not.
+    pub fn place(&self) -> String {
+        place(&self.region, &self.host, self.port)
+    }
+}
+
+/// A place to log in at, in one text.
+pub fn place(region: &str, host: &str, port: u16) -> String {
+    format!("{region} {host}:{port}")
+}
+
 impl Step {
     /// True for calls to IAM that need the user to be there.
     pub fn needs_user(&self) -> bool {

@@ -87,6 +87,13 @@ impl Durations {
     }
 }
 
+/// A duration in hours, minutes and seconds, such as `2160h` or `1h30m`; `None` for anything else,
+/// and for one that is out of all bounds.
+pub fn parse(text: &str) -> Option<SignedDuration> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b".hms".contains(&byte));
+    text.parse().ok().filter(|_| plain)
+}
+
 /// `duration`, `scale` times shorter.
 pub fn shortened(duration: SignedDuration, scale: f64) -> SignedDuration {
     SignedDuration::try_from_secs_f64(duration.as_secs_f64() / scale).unwrap_or(duration)
@@ -105,6 +112,25 @@ pub fn seconds(time: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_durations_as_kubernetes_writes_them() {
+        for (text, seconds) in [
+            ("1h", 3_600),
+            ("1h30m", 5_400),
+            ("90m", 5_400),
+            ("2160h", 7_776_000),
+            ("1.5h", 5_400),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text), Some(SignedDuration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "1", "h", "-1h", "1d", "1 h", "PT1H", "1000000000000000000h", "9999999999999999999999999h"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn scaling_spares_what_real_timeouts_bound() {

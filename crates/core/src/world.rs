@@ -16,8 +16,8 @@ use crate::secret::SecretFacts;
 use crate::step::{Refusal, Step};
 
 pub use parts::{
-    Applied, Attempt, Basis, Fence, KeyLogin, Memo, Minted, Publish, Quarantine, Rejected, Suspicion,
-    Teardown,
+    Applied, Attempt, Basis, Fence, KeyLogin, Memo, Minted, Publish, Quarantine, Rejected, Reported,
+    Suspicion, Teardown,
 };
 
 /// The custom resource's own facts.
@@ -27,9 +27,9 @@ pub struct ObjectFacts {
     pub finalizer: bool,
     /// Account recorded on it.
     pub account: Option<String>,
-    /// The key that its status reports as logged in. It spares a look after a restart, and is no
-    /// reason for anything else.
-    pub logged_in: Option<KeyId>,
+    /// What its status reports of a login. It spares a look after a restart, and is no reason for
+    /// anything else.
+    pub login: Option<Reported>,
 }
 
 /// The target Secret.

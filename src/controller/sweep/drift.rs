@@ -1,6 +1,6 @@
 //! The drift sweep: pages of account details, now and then a credential report, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,7 @@ pub struct Reports {
 pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incomplete> {
     let began = sweeper.context.clock.now();
     let objects = expected(sweeper);
+    forget_the_dead(sweeper, reports);
     let mut left = objects.clone();
     let mut foreign = Vec::new();
     sweeper
@@ -55,6 +56,14 @@ pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incom
         report_compared(sweeper, &objects, &report);
     }
     Ok(())
+}
+
+/// Some objects go without a pass: force-deleted ones, and those that never had a finalizer.
+fn forget_the_dead(sweeper: &Sweeper, reports: &mut Reports) {
+    let living: HashSet<String> =
+        sweeper.context.objects.state().iter().filter_map(|object| object.uid()).collect();
+    sweeper.context.memory.retain(&living);
+    reports.told.retain(|uid, _| living.contains(uid));
 }
 
 /// The objects that are to have a user, by its name.
@@ -83,7 +92,10 @@ fn compared(
     now: Timestamp,
 ) -> Option<(Arc<SesSmtpCredential>, Vec<String>)> {
     let Goal::Serve(desired) = Goal::of(&object, &sweeper.context.settings) else { return None };
-    let Findings { suspicion, foreign } = compare(&desired, user, now);
+    let Findings { mut suspicion, foreign } = compare(&desired, user, now);
+    let facts = sweeper.context.cache.get(&key_of(&desired.identity));
+    let answered = facts.is_some_and(|facts| facts.record.quarantined_at.is_some());
+    suspicion.lifted = answered && suspicion.quarantine.is_none();
     // A user that was only just made has no policy yet.
     if suspicion != Suspicion::default() && is_older(sweeper, &object, now) {
         suspect(sweeper, &object, suspicion);

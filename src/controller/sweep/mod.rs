@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::Context;
 
-pub use orphans::{live as live_uids, remove as remove_orphan, unowned as unowned_users};
+pub use orphans::{live as live_uids, remove as remove_orphan, users as users_of_cluster};
 
 /// What the sweeps work with.
 pub struct Sweeper {

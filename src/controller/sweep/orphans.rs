@@ -6,9 +6,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::iam::{Failure, KeyStatus, UserFacts};
+use ses_smtp_core::iam::{Blocker, Failure, KeyStatus, UserFacts};
 use ses_smtp_core::identity::Installation;
-use ses_smtp_core::names::{POLICY_NAME, tag};
+use ses_smtp_core::names::{POLICY_NAME, QUARANTINE_POLICIES, tag};
+use ses_smtp_core::region::Partition;
 use ses_smtp_core::sweep::Scope;
 use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, Rules, may_act};
 
@@ -39,6 +40,9 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incompl
     for (orphan, fate) in &plan.acts {
         let done =
             end(&*sweeper.context.iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
+        if done.is_err() {
+            memory.failed(orphan);
+        }
         log(orphan, *fate, done.err());
     }
     Ok(())
@@ -80,18 +84,16 @@ pub async fn live(client: &Client) -> Result<BTreeSet<String>, kube::Error> {
     }
 }
 
-/// The orphans of an account, whoever's installation made them, as they are now.
-pub async fn unowned(
-    iam: &dyn Iam,
-    installation: &Installation,
-    live: &BTreeSet<String>,
-) -> Result<Vec<Orphan>, Failure> {
+/// The users of a cluster id, whoever's installation made them: the orphans are those of no live
+/// object. What is live has to be asked after this: an object made meanwhile is no longer missed.
+pub async fn users(iam: &dyn Iam, installation: &Installation) -> Result<Vec<Orphan>, Failure> {
+    let live = BTreeSet::new();
     let scope = Scope { installation, namespaces: None };
     let (mut marker, mut orphans) = (None::<String>, Vec::new());
     loop {
         let page = iam.get_account_authorization_details(marker.as_deref()).await?;
         let ours = page.users.iter().filter(|user| scope.holds_but_for_install(user));
-        orphans.extend(ours.filter_map(|user| Orphan::of(user, live)));
+        orphans.extend(ours.filter_map(|user| Orphan::of(user, &live)));
         marker = page.next;
         if marker.is_none() {
             return Ok(orphans);
@@ -99,9 +101,12 @@ pub async fn unowned(
     }
 }
 
-/// Deletes an orphan with its keys and its policy.
+/// Deletes an orphan with its keys and its policy, at once.
 pub async fn remove(iam: &dyn Iam, installation: &Installation, orphan: &Orphan) -> Result<(), Failure> {
-    end(iam, installation, orphan, Fate::Delete, Timestamp::UNIX_EPOCH).await
+    match still(iam, installation, orphan).await? {
+        Some(_) => delete(iam, &orphan.name, installation.partition).await,
+        None => Ok(()),
+    }
 }
 
 /// Carries out the fate of an orphan, after a fresh look at it (S4).
@@ -112,22 +117,43 @@ async fn end(
     fate: Fate,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let user = match iam.get_user(&orphan.name).await {
-        Ok(user) if is_same(installation, orphan, &user) => user,
-        Ok(_) | Err(Failure::Absent) => return Ok(()),
-        Err(failure) => return Err(failure),
-    };
+    let Some(user) = still(iam, installation, orphan).await? else { return Ok(()) };
     match fate {
-        Fate::Suspend => {
-            deactivate(iam, &orphan.name).await?;
-            mark(iam, &orphan.name, user, tag::ORPHANED_SINCE, now).await
-        }
+        Fate::Suspend => suspend(iam, orphan, user, now).await,
         Fate::Deactivate => {
             deactivate(iam, &orphan.name).await?;
             mark(iam, &orphan.name, user, tag::RELEASED, now).await
         }
         Fate::Release => mark(iam, &orphan.name, user, tag::RELEASED, now).await,
-        Fate::Delete => delete(iam, &orphan.name).await,
+        Fate::Delete if deletable(iam, &orphan.name).await? => {
+            delete(iam, &orphan.name, installation.partition).await
+        }
+        Fate::Delete => suspend(iam, orphan, user, now).await,
+    }
+}
+
+/// True if no key works any more. One that does was made Active again since the mark was set: by an
+/// object that came back for a while, or by somebody who needs it.
+async fn deletable(iam: &dyn Iam, user: &str) -> Result<bool, Failure> {
+    let keys = iam.list_access_keys(user).await?.keys;
+    Ok(keys.iter().all(|key| key.status == KeyStatus::Inactive))
+}
+
+async fn suspend(iam: &dyn Iam, orphan: &Orphan, user: UserFacts, now: Timestamp) -> Result<(), Failure> {
+    deactivate(iam, &orphan.name).await?;
+    mark(iam, &orphan.name, user, tag::ORPHANED_SINCE, now).await
+}
+
+/// The user as it is now, if it is still the one that was seen (S4).
+async fn still(
+    iam: &dyn Iam,
+    installation: &Installation,
+    orphan: &Orphan,
+) -> Result<Option<UserFacts>, Failure> {
+    match iam.get_user(&orphan.name).await {
+        Ok(user) => Ok(is_same(installation, orphan, &user).then_some(user)),
+        Err(Failure::Absent) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -157,12 +183,26 @@ async fn mark(iam: &dyn Iam, name: &str, user: UserFacts, key: &str, now: Timest
     iam.tag_user(name, &tags).await
 }
 
-async fn delete(iam: &dyn Iam, user: &str) -> Result<(), Failure> {
+async fn delete(iam: &dyn Iam, user: &str, partition: Partition) -> Result<(), Failure> {
     for key in iam.list_access_keys(user).await?.keys {
         done(iam.delete_access_key(user, &key.id).await)?;
     }
     done(iam.delete_user_policy(user, POLICY_NAME).await)?;
-    done(iam.delete_user(user).await)
+    match iam.delete_user(user).await {
+        Err(Failure::Conflict(Blocker::AttachedPolicies)) => {
+            lift_quarantine(iam, user, partition).await?;
+            done(iam.delete_user(user).await)
+        }
+        other => done(other),
+    }
+}
+
+/// AWS's own quarantine keeps a user from being deleted; nothing else is taken off.
+async fn lift_quarantine(iam: &dyn Iam, user: &str, partition: Partition) -> Result<(), Failure> {
+    for name in QUARANTINE_POLICIES {
+        done(iam.detach_user_policy(user, &format!("arn:{partition}:iam::aws:policy/{name}")).await)?;
+    }
+    Ok(())
 }
 
 /// What is gone already is as good as deleted.

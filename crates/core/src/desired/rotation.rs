@@ -1,20 +1,18 @@
 //! When a key is replaced, and how long the one before it stays: parsed from the spec.
 
-use std::time::Duration;
-
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::RotationSpec;
 use crate::password::digest;
 use crate::reason::Reason;
-use crate::time::{Durations, after, shortened};
+use crate::time::{Durations, after, parse, shortened};
 
 use super::{Invalid, Settings};
 
 /// Shortest interval.
-const MIN_INTERVAL: Duration = Duration::from_hours(1);
+const MIN_INTERVAL: (&str, SignedDuration) = ("1h", SignedDuration::from_hours(1));
 /// Shortest overlap.
-const MIN_OVERLAP: Duration = Duration::from_mins(15);
+const MIN_OVERLAP: (&str, SignedDuration) = ("15m", SignedDuration::from_mins(15));
 /// Objects of one interval are spread over this part of it, in percent.
 const SPREAD_PERCENT: i32 = 5;
 
@@ -39,7 +37,7 @@ impl Rotation {
             let message = "spec.rotation.overlap must be shorter than spec.rotation.interval".to_owned();
             return Err(Invalid { reason: Reason::InvalidSpec, message });
         }
-        let age = interval.map(|interval| shortened(early(signed(interval), uid), settings.time_scale));
+        let age = interval.map(|interval| shortened(early(interval, uid), settings.time_scale));
         Ok(Self { age, trigger: spec.trigger.clone().unwrap_or_default() })
     }
 
@@ -57,7 +55,7 @@ impl Rotation {
 /// The protocol's durations with the spec's overlap, or the usual one where the spec has no valid one.
 pub fn durations(spec: Option<&RotationSpec>, settings: &Settings) -> Durations {
     let usual = settings.durations;
-    let given = |text: Option<&String>| text.and_then(|text| parse(text)).map(signed);
+    let given = |text: Option<&String>| text.and_then(|text| parse(text));
     let Some(spec) = spec else { return usual };
     let scaled = |duration| shortened(duration, settings.time_scale);
     let overlap = given(spec.overlap.as_ref()).map(scaled).filter(|overlap| *overlap >= usual.least_overlap);
@@ -74,26 +72,20 @@ fn early(interval: SignedDuration, uid: &str) -> SignedDuration {
     interval - spread / 0xFFFF * share
 }
 
-fn duration(field: &str, text: Option<&str>, least: Duration) -> Result<Option<Duration>, Invalid> {
+fn duration(
+    field: &str,
+    text: Option<&str>,
+    (least, at_least): (&str, SignedDuration),
+) -> Result<Option<SignedDuration>, Invalid> {
     let Some(text) = text else { return Ok(None) };
     match parse(text) {
-        Some(duration) if duration >= least => Ok(Some(duration)),
+        Some(duration) if duration >= at_least => Ok(Some(duration)),
         _ => {
             let shown: String = text.chars().take(32).collect();
-            let least = kube::core::Duration::from(least);
             let message = format!(
-                "spec.rotation.{field} {shown:?} is not a duration of at least {least:?}: hours, minutes and seconds, such as 2160h"
+                "spec.rotation.{field} {shown:?} is not a duration of at least {least}: hours, minutes and seconds, such as 2160h"
             );
             Err(Invalid { reason: Reason::InvalidSpec, message })
         }
     }
-}
-
-fn parse(text: &str) -> Option<Duration> {
-    let parsed: kube::core::Duration = text.parse().ok()?;
-    (!parsed.is_negative()).then(|| Duration::from(parsed))
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -13,7 +13,7 @@ use crate::world::{Basis, Publish, SecretView};
 use super::keys::{self, Slot};
 use super::mutant::{Mutant, is};
 use super::view::{Need, View};
-use super::{login, repair, retire, user, wait};
+use super::{drift, login, repair, retire, user, wait};
 
 /// How often a conditional write is tried again after it was refused as outdated.
 pub const MAX_CONFLICTS: u32 = 3;
@@ -28,8 +28,16 @@ pub fn replace_key(view: &View) -> Option<Step> {
     if view.world.attempt.publish == Publish::Landed {
         return Some(altered());
     }
-    let step = STEPS.iter().find_map(|step| step(view, need));
-    step.or_else(|| Some(publish(view, need)))
+    let step = STEPS.iter().find_map(|step| step(view, need)).unwrap_or_else(|| publish(view, need));
+    // A rotation that has to wait is no reason to leave everything else as it is.
+    let waits = matches!(step, Step::End(_)) && need.is_rotation() && view.world.attempt.fence.is_none();
+    let meanwhile = if waits { beside(view) } else { None };
+    Some(meanwhile.unwrap_or(step))
+}
+
+/// What can be done while a rotation waits.
+fn beside(view: &View) -> Option<Step> {
+    user::up_to_date(view).or_else(|| repair::secret(view)).or_else(|| drift::released(view))
 }
 
 /// What was just done in vain is not done again at once.
@@ -217,6 +225,7 @@ fn publish(view: &View, need: Need) -> Step {
         issued_at: minted.map(|minted| seconds(minted.at)),
         previous: Some(superseded(view, need)),
         rotation_trigger: Some(view.desired.rotation.trigger.clone()),
+        quarantined_at: view.quarantined_since().map(seconds),
         attempt: (!keys::orphans(view).is_empty()).then(|| attempt.nonce.clone()),
         found_keys: Vec::new(),
         ..repair::current(view)

@@ -11,7 +11,7 @@ use crate::login::Login;
 use crate::reason::Reason;
 use crate::step::{Probe, Step};
 use crate::time::{Durations, after};
-use crate::world::{KeyLogin, Rejected, World};
+use crate::world::{KeyLogin, Rejected, Reported, World};
 
 use super::attempt::backoff;
 use super::view::{Need, View};
@@ -120,7 +120,7 @@ pub fn rejected<'a>(view: &View<'a>) -> Option<&'a Rejected> {
 pub fn held_back(view: &View, need: Need) -> Option<Step> {
     let rejected = view.world.memo.rejected.as_ref()?;
     let next = after(rejected.at, backoff(view, rejected.count));
-    let same = rejected.region == view.desired.region.as_str() && need.is_rotation();
+    let same = rejected.place == view.desired.place() && need.is_rotation();
     let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
     (same && !begun && view.now < next)
         .then(|| retire::previous_key(view).unwrap_or_else(|| refusal(view, rejected)))
@@ -165,7 +165,14 @@ fn of_answer(desired: &Desired, answer: Login, key: &KeyId, then: &str) -> Step 
 pub fn known<'a>(desired: &Desired, world: &'a World) -> Option<&'a KeyLogin> {
     let published = world.secret()?.published()?;
     let login = world.memo.login.as_ref()?;
-    (login.key == *published && login.region == desired.region.as_str()).then_some(login)
+    (login.key == *published && login.place == desired.place()).then_some(login)
+}
+
+/// What was reported of logins with the published key, by an earlier process.
+fn reported<'a>(desired: &Desired, world: &'a World) -> Option<&'a Reported> {
+    let published = world.secret()?.published()?;
+    let reported = world.object.login.as_ref()?;
+    (reported.key == *published && reported.place == desired.place()).then_some(reported)
 }
 
 /// True if the published key is known to log in, or is trusted to.
@@ -176,11 +183,13 @@ pub fn is_trusted(desired: &Desired, world: &World, now: Timestamp) -> bool {
     let Some(facts) = world.secret() else { return false };
     let made = facts.record.issued_at.unwrap_or(now);
     match known(desired, world) {
-        None if facts.published() == world.object.logged_in.as_ref() => true,
-        None => {
-            desired.verify_login == VerifyLogin::Auto
-                && now >= after(made, desired.identity.durations.login_window)
-        }
+        None => match reported(desired, world) {
+            Some(reported) => reported.accepted,
+            None => {
+                desired.verify_login == VerifyLogin::Auto
+                    && now >= after(made, desired.identity.durations.login_window)
+            }
+        },
         login => verdict(desired, login, made, now) == Verdict::Trusted,
     }
 }
@@ -193,7 +202,7 @@ pub fn verified(view: &View) -> Option<Step> {
         return None;
     }
     let login = known(view.desired, view.world);
-    if login.is_none() && view.world.object.logged_in.as_ref() == Some(key) {
+    if login.is_none() && reported(view.desired, view.world).is_some_and(|reported| reported.accepted) {
         return None;
     }
     let made = view.secret()?.record.issued_at.unwrap_or(view.world.began);
@@ -206,7 +215,9 @@ pub fn verified(view: &View) -> Option<Step> {
         _ if login.is_none_or(|login| login.at < view.world.began) => {
             Some(try_published(view, key, view.now))
         }
-        _ => Some(unverified(view, login?)),
+        // While SES refuses the successor, the key before it may be the one that still works.
+        Verdict::Refused => Some(unverified(view, login?)),
+        _ => retire::previous_key(view).or_else(|| Some(unverified(view, login?))),
     }
 }
 

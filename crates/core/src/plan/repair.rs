@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::SignedDuration;
+
+use crate::iam::ListedKey;
+use crate::key::KeyId;
 use crate::record::{Previous, Record};
 use crate::secret::SecretFacts;
 use crate::step::{SecretWrite, Step};
-use crate::time::seconds;
+use crate::time::{after, seconds};
 
 use super::keys;
 use super::view::View;
+
+/// How much our clock and IAM's may differ.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 /// An owner reference that was removed is given back before anything else is written (S4).
 pub fn owner(view: &View) -> Option<Step> {
@@ -30,7 +37,8 @@ pub fn history(view: &View) -> Option<Step> {
     let facts = view.live()?;
     let published = facts.published()?;
     let itself = facts.record.previous_key().is_some_and(|previous| previous.key == *published);
-    let sound = !itself && !view.is_ahead_of_time();
+    let forgotten = forgotten(view, facts, published);
+    let sound = !itself && !view.is_ahead_of_time() && forgotten.is_none() && !is_misdated(view, facts);
     if facts.record.previous.is_some() && facts.record.issued_at.is_some() && sound {
         return None;
     }
@@ -42,14 +50,35 @@ pub fn history(view: &View) -> Option<Step> {
     let other = others.iter().find(|key| key.id != *published);
     let previous = other.map(|key| Previous::as_of(view.now, &key.id));
     let issued = others.iter().find(|key| key.id == *published).map(|key| seconds(key.created));
-    let known = |previous: Option<Previous>| previous.map(|previous| until_now(view, previous));
+    let forgotten = forgotten.map(|key| Previous::as_of(view.now, key));
+    let known = |previous: Option<Previous>| {
+        previous.map(|previous| until_now(view, previous)).or_else(|| forgotten.clone())
+    };
     let record = Record {
         key: Some(published.clone()),
-        issued_at: facts.record.issued_at.filter(|at| *at <= view.now).or(issued),
+        issued_at: facts.record.issued_at.filter(|_| !is_misdated(view, facts)).or(issued),
         previous: facts.record.previous.clone().filter(|_| !itself).map(known).or(Some(previous)),
         ..facts.record.clone()
     };
     (record != facts.record).then_some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}
+
+/// A key that this process saw the Secret name, that still exists, and that the record now says
+/// nothing of: it was struck out by somebody, and pods may still use it.
+fn forgotten<'a>(view: &View<'a>, facts: &SecretFacts, published: &KeyId) -> Option<&'a KeyId> {
+    if facts.record.previous != Some(None) || view.world.attempt.minted.is_some() {
+        return None;
+    }
+    let seen = |key: &&ListedKey| key.id != *published && view.world.memo.seen.contains(&key.id);
+    Some(&view.keys()?.list.keys.iter().find(seen)?.id)
+}
+
+/// The published key is said to be younger than IAM says, by more than clocks may differ; or younger
+/// than can be.
+fn is_misdated(view: &View, facts: &SecretFacts) -> bool {
+    let Some(issued) = facts.record.issued_at else { return false };
+    let listed = facts.published().and_then(|key| view.keys()?.get(key));
+    issued > view.now || listed.is_some_and(|key| issued > after(key.created, CLOCKS))
 }
 
 fn until_now(view: &View, previous: Previous) -> Previous {
@@ -89,6 +118,7 @@ fn wanted(view: &View) -> Option<Record> {
     Some(Record {
         key: Some(key.clone()),
         issued_at: record.issued_at.or(created),
+        quarantined_at: record.quarantined_at.filter(|_| !view.world.memo.suspicion.lifted),
         rotation_trigger: record.rotation_trigger.or_else(|| Some(view.desired.rotation.trigger.clone())),
         previous: record.previous.or(Some(None)),
         data_hash: Some(rendering.hash(digest)),

@@ -9,7 +9,7 @@ use crate::record::{Previous, Record};
 use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
 
-use crate::world::World;
+use crate::world::{Publish, World};
 
 use super::keys;
 use super::mutant::{Mutant, is};
@@ -86,7 +86,7 @@ pub fn is_due(view: &View) -> bool {
 /// read of the Secret and a list that shows its successor Active.
 pub fn previous_key(view: &View) -> Option<Step> {
     let previous = view.previous()?;
-    if !is_due(view) {
+    if !is_due(view) || view.is_revoked(&previous.key) {
         return None;
     }
     if view.live().is_none() {
@@ -133,7 +133,10 @@ fn unless_used(view: &View, previous: &Previous) -> Step {
 /// overlap and soak (S3).
 pub fn revoked(view: &View) -> Option<Step> {
     let previous = view.previous()?;
-    if !view.is_revoked(&previous.key) || view.published() == Some(&previous.key) {
+    let attempt = &view.world.attempt;
+    // An attempt that is under way has its own use for the list.
+    let begun = attempt.publish != Publish::Landed && (attempt.fence.is_some() || attempt.minted.is_some());
+    if begun || !view.is_revoked(&previous.key) || view.published() == Some(&previous.key) {
         return None;
     }
     if view.live().is_none() {

@@ -202,13 +202,21 @@ impl<'a> View<'a> {
     }
 
     fn is_quarantined(&self, key: &KeyId) -> bool {
-        let Some(quarantine) = &self.world.memo.suspicion.quarantine else { return false };
+        let Some(since) = self.quarantined_since() else { return false };
         let minted = self.world.attempt.minted.as_ref().filter(|minted| minted.id == *key);
         let listed = self.keys().and_then(|listing| listing.get(key)).map(|key| key.created);
         let recorded = self.published().filter(|published| *published == key);
         let recorded = recorded.and_then(|_| self.secret()?.record.issued_at);
         let made = minted.map(|minted| minted.at).or(listed).or(recorded);
-        made.is_none_or(|made| made < quarantine.since)
+        made.is_none_or(|made| made < since)
+    }
+
+    /// Since when the user is quarantined: the record remembers what a process that is gone has seen,
+    /// lest each new one takes the key that answers the quarantine for another leaked one.
+    pub fn quarantined_since(&self) -> Option<Timestamp> {
+        let seen = self.world.memo.suspicion.quarantine.as_ref()?.since;
+        let recorded = self.secret().and_then(|facts| facts.record.quarantined_at);
+        Some(recorded.map_or(seen, |recorded| recorded.min(seen)))
     }
 
     /// True if two lists a settle time apart lack the key (R6), or if this pass had to make the

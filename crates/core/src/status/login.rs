@@ -9,8 +9,9 @@ use crate::key::KeyId;
 use crate::login::Login;
 use crate::plan::known_login;
 use crate::reason::Reason;
+use crate::step::place;
 use crate::time::{after, seconds};
-use crate::world::{KeyLogin, World};
+use crate::world::{KeyLogin, Reported, World};
 
 /// SES accepts the key.
 const ACCEPTED: &str = "Accepted";
@@ -36,18 +37,21 @@ pub fn endpoints(
     let Some(facts) = facts.filter(|facts| facts.record.password_digests.contains_key(&region)) else {
         return Vec::new();
     };
-    let reported = facts.published().and_then(|key| reported(before, key, &region));
+    let reported = facts.published().and_then(|key| reported(before, key, &desired.place()));
     let login =
         known_login(desired, world).map(|login| told(desired, login, facts.record.issued_at, reported, now));
     let login = login.or_else(|| reported.cloned()).filter(|_| desired.verify_login != VerifyLogin::Off);
     vec![EndpointStatus { region, host: desired.host.clone(), port: i32::from(desired.port), login }]
 }
 
-/// What was reported of the same key in the same Region.
-fn reported<'a>(before: &'a SesSmtpCredentialStatus, key: &KeyId, region: &str) -> Option<&'a LoginStatus> {
+/// What was reported of the same key at the same place.
+fn reported<'a>(before: &'a SesSmtpCredentialStatus, key: &KeyId, at: &str) -> Option<&'a LoginStatus> {
     let same_key = before.access_key_id.as_deref() == Some(key.as_str());
-    let endpoint = before.endpoints.iter().find(|endpoint| same_key && endpoint.region == region)?;
-    endpoint.login.as_ref()
+    let here = |endpoint: &&EndpointStatus| {
+        let port = u16::try_from(endpoint.port).unwrap_or_default();
+        same_key && place(&endpoint.region, &endpoint.host, port) == at
+    };
+    before.endpoints.iter().find(here)?.login.as_ref()
 }
 
 fn told(
@@ -70,12 +74,19 @@ fn told(
     LoginStatus { outcome: outcome.to_owned(), time }
 }
 
-/// The key that `status` reports as accepted at every endpoint.
-pub fn accepted(status: &SesSmtpCredentialStatus) -> Option<KeyId> {
-    let accepted =
-        |endpoint: &EndpointStatus| endpoint.login.as_ref().is_some_and(|login| login.outcome == ACCEPTED);
-    let all = !status.endpoints.is_empty() && status.endpoints.iter().all(accepted);
-    KeyId::parse(status.access_key_id.as_ref().filter(|_| all)?)
+/// What `status` reports of a login with the published key, if that was final.
+pub fn reported_login(status: &SesSmtpCredentialStatus) -> Option<Reported> {
+    let endpoint = status.endpoints.first()?;
+    let accepted = match endpoint.login.as_ref()?.outcome.as_str() {
+        ACCEPTED => true,
+        REFUSED | NOT_SUBSCRIBED => false,
+        _ => return None,
+    };
+    Some(Reported {
+        key: KeyId::parse(status.access_key_id.as_ref()?)?,
+        place: place(&endpoint.region, &endpoint.host, u16::try_from(endpoint.port).ok()?),
+        accepted,
+    })
 }
 
 /// `LoginVerified`, unless logins are switched off or there is nothing to log in with.

@@ -52,7 +52,7 @@ fn world(record: Option<Record>) -> World {
         touched: false,
         content: None,
     });
-    let object = ObjectFacts { finalizer: true, account: Some(installation().account), logged_in: None };
+    let object = ObjectFacts { finalizer: true, account: Some(installation().account), login: None };
     World::new(object, facts, Memo::default(), "n".into(), time(0))
 }
 

@@ -37,6 +37,7 @@ pub fn compare(desired: &Desired, user: &UserRow, now: Timestamp) -> Findings {
             user: !ours || !bounded || !tags_hold(wanted, &user.facts),
             policy: !same_policy(user.inline.get(POLICY_NAME), &desired.policy.document),
             keys: false,
+            lifted: false,
             quarantine: quarantine.map(|arn| Quarantine { policy: arn.clone(), since: now }),
         },
         foreign: foreign(user),

@@ -114,6 +114,8 @@ pub struct Memory {
     seen: BTreeMap<String, Timestamp>,
     /// When users were acted on.
     acted: Vec<Timestamp>,
+    /// Orphans by user id that could not be dealt with: they come last.
+    failed: BTreeSet<String>,
 }
 
 /// What a look at the account came to.
@@ -133,10 +135,11 @@ impl Memory {
     pub fn plan(&mut self, census: Census, rules: Rules, now: Timestamp) -> Plan {
         let Census { users, orphans } = census;
         self.see(&orphans, now);
-        let due: Vec<(Orphan, Fate)> = orphans
+        let mut due: Vec<(Orphan, Fate)> = orphans
             .iter()
             .filter_map(|orphan| Some((orphan.clone(), self.fate(orphan, rules, now)?)))
             .collect();
+        due.sort_by_key(|(orphan, _)| self.failed.contains(&orphan.user_id));
         let room = self.room(rules, users, now).min(due.len());
         let held_back = due.len() - room;
         let acts: Vec<(Orphan, Fate)> = due.into_iter().take(room).collect();
@@ -144,10 +147,16 @@ impl Memory {
         Plan { acts, orphans: orphans.len(), held_back }
     }
 
+    /// This orphan could not be dealt with: others go first next time.
+    pub fn failed(&mut self, orphan: &Orphan) {
+        self.failed.insert(orphan.user_id.clone());
+    }
+
     fn see(&mut self, orphans: &[Orphan], now: Timestamp) {
         let before = std::mem::take(&mut self.seen);
         let first = |orphan: &Orphan| before.get(&orphan.user_id).copied().unwrap_or(now);
         self.seen = orphans.iter().map(|orphan| (orphan.user_id.clone(), first(orphan))).collect();
+        self.failed.retain(|user_id| self.seen.contains_key(user_id));
     }
 
     fn fate(&self, orphan: &Orphan, rules: Rules, now: Timestamp) -> Option<Fate> {
@@ -321,6 +330,23 @@ mod tests {
             assert_eq!(users.iter().all(|user| scope.holds(user)), holds);
             assert_eq!(users.iter().any(|user| scope.holds(user)), holds);
         }
+    }
+
+    #[test]
+    fn those_that_fail_hold_up_nobody() {
+        let (mut memory, users) = (Memory::default(), users(30));
+        plan(&mut memory, &users, &others(), 0);
+        let first = plan(&mut memory, &users, &others(), 600);
+        for (orphan, _) in &first.acts {
+            memory.failed(orphan);
+        }
+        let next = plan(&mut memory, &users, &others(), 600 + 3600);
+        let again = next.acts.iter().filter(|act| first.acts.contains(act)).count();
+        assert_eq!(
+            (next.acts.len(), again),
+            (20, 10),
+            "the ten others and as many again as there is room for"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Folds the effect of a step into a world. Nothing is decided here, and nothing guessed.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 
 use crate::iam::{Blocker, Failure, KeyStatus, UserFacts};
@@ -32,6 +34,17 @@ impl World {
         self
     }
 
+    /// What a whole list doesn't show is nothing to remember.
+    fn forget_what_is_gone(&mut self) {
+        let named = self.secret().map(|facts| &facts.record);
+        let named = named.into_iter().flat_map(|record| {
+            record.key.iter().chain(record.previous_key().map(|previous| &previous.key)).cloned()
+        });
+        let listed = self.keys().into_iter().flat_map(|listing| &listing.list.keys).map(|key| key.id.clone());
+        let kept: BTreeSet<KeyId> = named.chain(listed).collect();
+        self.memo.seen.retain(|key| kept.contains(key));
+    }
+
     fn absent(&mut self, now: Timestamp) {
         self.secret = SecretView::Absent { at: now };
         self.absent_after = self.listings.len();
@@ -56,7 +69,7 @@ impl World {
                 self.object.account = Some(account.clone());
             }
             Step::RemoveFinalizer => self.object.finalizer = false,
-            Step::DetachPolicy(policy) => self.detached(policy),
+            Step::DetachPolicy(policy) => self.detached(policy, now),
             Step::Reject(key) => self.reject(key, now),
             Step::Forget => self.forget(),
             _ => {}
@@ -88,6 +101,7 @@ impl World {
             self.memo.inactive = (key.status == KeyStatus::Inactive).then(|| key.id.clone());
         }
         self.listings.push(listing);
+        self.forget_what_is_gone();
     }
 
     fn used(&mut self, step: &Step, at: Option<Timestamp>) {
@@ -103,11 +117,11 @@ impl World {
         let unpublished = self.attempt.publish == Publish::NotSent
             && self.attempt.minted.as_ref().is_some_and(|minted| minted.id == probe.key);
         let slot = if unpublished { &mut self.attempt.login } else { &mut self.memo.login };
-        let before = slot.take().filter(|login| login.key == probe.key && login.region == probe.region);
+        let before = slot.take().filter(|login| login.key == probe.key && login.place == probe.place());
         let refused = answer == Login::Refused || before.as_ref().is_some_and(|login| login.refused);
         *slot = Some(KeyLogin {
             key: probe.key.clone(),
-            region: probe.region.clone(),
+            place: probe.place(),
             answer,
             at: now,
             tries: before.map_or(1, |login| login.tries.saturating_add(1)),
@@ -117,19 +131,21 @@ impl World {
 
     fn reject(&mut self, key: &KeyId, now: Timestamp) {
         let Some(login) = self.attempt.login.as_ref().filter(|login| login.key == *key) else { return };
-        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.region == login.region);
+        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.place == login.place);
         self.memo.rejected = Some(Rejected {
             key: key.clone(),
-            region: login.region.clone(),
+            place: login.place.clone(),
             answer: if login.refused { Login::Refused } else { login.answer },
             at: now,
             count: before.map_or(1, |rejected| rejected.count.saturating_add(1)),
         });
     }
 
-    fn detached(&mut self, policy: &str) {
+    fn detached(&mut self, policy: &str, now: Timestamp) {
         self.teardown.detached.insert(policy.to_owned());
         self.memo.suspicion.quarantine = None;
+        self.memo.suspicion.lifted = true;
+        self.memo.lifted_at = Some(now);
     }
 
     fn minted(&mut self, id: KeyId, now: Timestamp) {
@@ -178,6 +194,7 @@ impl World {
             self.written(write, before, now);
             self.did.push(step.clone());
         }
+        self.memo.suspicion.lifted &= facts.record.quarantined_at.is_some();
         let content = facts.content.clone().or_else(|| self.content());
         let facts = SecretFacts { content, ..facts };
         self.see(&facts);
@@ -236,7 +253,7 @@ impl World {
             (Step::FindUser, _) => self.listed = Some(true),
             (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
             (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
-            (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy),
+            (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy, now),
             (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
             (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
             (Step::DeleteUser, Failure::Conflict(blocker)) => self.blocked(*blocker, now),

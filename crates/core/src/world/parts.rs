@@ -99,13 +99,13 @@ pub struct Attempt {
     pub publish: Publish,
 }
 
-/// What logins with a key in a Region have shown.
+/// What logins with a key at a place have shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLogin {
     /// The key.
     pub key: KeyId,
-    /// The Region.
-    pub region: String,
+    /// Region, host and port.
+    pub place: String,
     /// The latest answer.
     pub answer: Login,
     /// When it came.
@@ -116,13 +116,24 @@ pub struct KeyLogin {
     pub refused: bool,
 }
 
+/// What the status reports of a login with the published key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The key.
+    pub key: KeyId,
+    /// Region, host and port.
+    pub place: String,
+    /// True if it was accepted, false if it was refused for good.
+    pub accepted: bool,
+}
+
 /// A key that was made and not published because it did not log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
     /// The key.
     pub key: KeyId,
-    /// The Region.
-    pub region: String,
+    /// Region, host and port.
+    pub place: String,
     /// The last answer.
     pub answer: Login,
     /// When it was given up.
@@ -142,6 +153,8 @@ pub struct Suspicion {
     pub keys: bool,
     /// AWS found one of the keys in public and attached a quarantine policy.
     pub quarantine: Option<Quarantine>,
+    /// The record speaks of a quarantine that is no longer there.
+    pub lifted: bool,
 }
 
 impl Suspicion {
@@ -150,6 +163,7 @@ impl Suspicion {
         self.user |= other.user;
         self.policy |= other.policy;
         self.keys |= other.keys;
+        self.lifted |= other.lifted;
         self.quarantine = self.quarantine.take().or(other.quarantine);
     }
 }
@@ -213,9 +227,19 @@ pub struct Memo {
     pub last_used: Option<(KeyId, Timestamp)>,
     /// What the sweep found amiss.
     pub suspicion: Suspicion,
+    /// When a quarantine was last lifted: what was seen before speaks of that one.
+    pub lifted_at: Option<Timestamp>,
 }
 
 impl Memo {
+    /// Takes in what the sweep has raised. A quarantine that was seen before the last one was lifted
+    /// is that one.
+    pub fn suspect(&mut self, raised: Suspicion) {
+        let lifted = |quarantine: &Quarantine| self.lifted_at.is_some_and(|at| quarantine.since <= at);
+        let quarantine = raised.quarantine.filter(|quarantine| !lifted(quarantine));
+        self.suspicion.add(Suspicion { quarantine, ..raised });
+    }
+
     /// True if keys may be left over.
     pub fn is_dirty(&self) -> bool {
         self.retry || self.unclear.is_some() || self.suspicion.keys

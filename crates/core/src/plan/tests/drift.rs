@@ -90,7 +90,8 @@ fn a_quarantined_key_is_replaced_at_once_and_the_quarantine_lifted() {
     let (mut sim, mut operator) = Sim::provisioned();
     quarantined(&mut sim, &mut operator);
     sim.judge.revoked(&key(1));
-    let expected = "ReadSecret ListKeys Fence MintKey Publish DeleteKey:1 Annotate DetachPolicy Done";
+    let expected =
+        "ReadSecret ListKeys Fence MintKey Publish DeleteKey:1 Annotate DetachPolicy Annotate Done";
     went(&sim.pass(&mut operator), expected);
     let name = sim.user_name();
     assert!(sim.account.user(&name).unwrap().attached.is_empty());
@@ -109,4 +110,59 @@ fn every_key_made_before_a_quarantine_goes() {
     let name = sim.user_name();
     assert!(sim.account.user(&name).unwrap().attached.is_empty());
     whole(&mut sim);
+}
+
+/// A process that starts between the new key and the end of the quarantine sees the policy still
+/// attached. The key is the answer to it, not another leaked one.
+#[test]
+fn a_restart_before_a_quarantine_is_lifted_replaces_no_second_key() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    quarantined(&mut sim, &mut operator);
+    sim.judge.revoked(&key(1));
+    sim.broken = Some(("DetachPolicy".into(), crate::step::Effect::Iam(crate::iam::Failure::Unclear)));
+    sim.pass(&mut operator);
+    assert_eq!(sim.key_numbers(), [2]);
+    for _ in 0..3 {
+        sim.pass_time(600);
+        let mut next = Operator::default();
+        let now = sim.now;
+        next.memo.suspicion.quarantine = Some(Quarantine { policy: QUARANTINE.into(), since: now });
+        sim.pass(&mut next);
+        assert_eq!(sim.key_numbers(), [2]);
+    }
+    sim.broken = None;
+    let (mut last, now) = (Operator::default(), sim.now);
+    last.memo.suspicion.quarantine = Some(Quarantine { policy: QUARANTINE.into(), since: now });
+    sim.settle(&mut last, 3);
+    assert_eq!(sim.key_numbers(), [2]);
+    assert_eq!(sim.seen().unwrap().record.quarantined_at, None);
+    // The next one counts again.
+    sim.pass_time(600);
+    quarantined(&mut sim, &mut last);
+    sim.judge.revoked(&key(2));
+    sim.settle(&mut last, 3);
+    assert_eq!(sim.key_numbers(), [3]);
+}
+
+/// A sweep may have read the account just before the quarantine was lifted.
+#[test]
+fn a_quarantine_seen_before_it_was_lifted_is_the_same() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let stale = Quarantine { policy: QUARANTINE.into(), since: sim.now };
+    quarantined(&mut sim, &mut operator);
+    sim.judge.revoked(&key(1));
+    sim.pass(&mut operator);
+    operator.memo.suspect(Suspicion { quarantine: Some(stale), ..Suspicion::default() });
+    went(&sim.pass(&mut operator), "Done");
+}
+
+/// The record speaks of a quarantine that somebody else has lifted.
+#[test]
+fn a_quarantine_that_is_gone_leaves_the_record() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let then = sim.now.to_string();
+    sim.annotate("ses-smtp.dev/quarantined-at", Some(&then));
+    suspect(&mut operator, |suspicion| suspicion.lifted = true);
+    went(&sim.pass(&mut operator), "Annotate Done");
+    assert_eq!(sim.seen().unwrap().record.quarantined_at, None);
 }

@@ -10,6 +10,7 @@ use crate::desired::VerifyLogin;
 use crate::login::{Login, Trouble};
 use crate::step::End;
 use crate::test::key;
+use crate::world::Reported;
 
 const UNREACHABLE: Login = Login::Unreachable(Trouble::Connect);
 
@@ -163,10 +164,16 @@ fn a_restart_asks_again_unless_the_report_says_that_it_was_accepted() {
     let (mut sim, _) = asked(VerifyLogin::Auto);
     sim.object.spec.rotation = None;
     went(&sim.pass(&mut Operator::default()), "ReadSecret Login:1 Done");
-    sim.facts.logged_in = Some(key(1));
+    let reported = |n, port, accepted| {
+        let place = crate::step::place("eu-central-1", "email-smtp.eu-central-1.amazonaws.com", port);
+        Some(Reported { key: key(n), place, accepted })
+    };
+    sim.facts.login = reported(1, 587, true);
     went(&sim.pass(&mut Operator::default()), "Done");
-    sim.facts.logged_in = Some(key(7));
-    went(&sim.pass(&mut Operator::default()), "ReadSecret Login:1 Done");
+    for other in [reported(7, 587, true), reported(1, 25, true), reported(1, 587, false)] {
+        sim.facts.login = other;
+        went(&sim.pass(&mut Operator::default()), "ReadSecret Login:1 Done");
+    }
 }
 
 #[test]
@@ -183,4 +190,37 @@ fn a_shutdown_while_logins_are_tried_deletes_the_new_key() {
     running.advance(&mut sim);
     assert_eq!(running.outcome(None).steps.last(), Some(&crate::step::Step::DeleteKey(key(2))));
     assert_eq!(sim.key_numbers(), [1]);
+}
+
+#[test]
+fn another_host_is_asked_anew() {
+    let (mut sim, mut operator) = asked(VerifyLogin::Auto);
+    sim.object.spec.rotation = None;
+    went(&sim.pass(&mut operator), "Done");
+    sim.object.spec.endpoint = Some(crate::api::EndpointSpec { host: None, port: Some(465) });
+    went(&sim.pass(&mut operator), "ReadSecret Render Login:1 Done");
+}
+
+/// What a rotation waits for is no reason to leave everything else as it is.
+#[test]
+fn a_rotation_that_is_held_back_holds_up_no_repair() {
+    let (mut sim, mut operator) = asked(VerifyLogin::Auto);
+    sim.ses = Some(Login::Refused);
+    sim.pass(&mut operator);
+    sim.put_data("host", "evil.example.com");
+    sim.object.spec.policy = Some(crate::api::PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().contains("PutPolicy") && outcome.words().contains("Render"), "{outcome}");
+    assert!(outcome.words().ends_with("Blocked:LoginRejected"), "{outcome}");
+    assert_eq!(sim.value("host"), "email-smtp.eu-central-1.amazonaws.com");
+}
+
+#[test]
+fn nor_does_one_that_waits_for_a_slot() {
+    let (mut sim, mut operator) = Sim::rotated();
+    trigger(&mut sim, "1");
+    sim.put_data("host", "evil.example.com");
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().contains("Render"), "{outcome}");
+    assert!(outcome.words().ends_with("Wait:WaitingForKeySlot"), "{outcome}");
 }

@@ -234,3 +234,47 @@ fn revoked_mid_rotation_the_new_key_is_published_without_more_waiting() {
     whole(&mut sim);
     assert!(!sim.key_numbers().contains(&1));
 }
+
+/// A rotation is due, both slots are taken, and the previous key is known to be leaked.
+#[test]
+fn a_revoked_previous_key_goes_before_a_rotation_waits_for_its_slot() {
+    let (mut sim, mut operator) = triggered();
+    sim.object.spec.rotation = rotation(None, Some("2"));
+    sim.object.spec.revoked_keys = vec![key(1).to_string()];
+    sim.judge.revoked(&key(1));
+    let expected = "ReadSecret ListKeys DeleteKey:1 Annotate Fence MintKey Pause Publish Done";
+    went(&sim.pass(&mut operator), expected);
+    assert_eq!(sim.key_numbers(), [2, 3]);
+}
+
+/// The record says that there is no previous key; this process remembers that there was one.
+#[test]
+fn a_previous_key_that_was_struck_from_the_record_keeps_its_overlap() {
+    let (mut sim, mut operator) = triggered();
+    for (name, value) in
+        [("previous-access-key-id", ""), ("superseded-at", ""), ("deactivated-at", ""), ("attempt", "x")]
+    {
+        sim.annotate(&format!("ses-smtp.dev/{name}"), Some(value));
+    }
+    let outcome = sim.pass(&mut operator);
+    assert!(!outcome.words().contains("DeleteKey"), "{outcome}");
+    assert_eq!(sim.key_numbers(), [1, 2]);
+    let previous = sim.seen().unwrap().record.previous_key().cloned().unwrap();
+    assert_eq!(previous.key, key(1));
+    sim.settle(&mut operator, 10);
+    whole(&mut sim);
+}
+
+/// Somebody moves the date of issue on, again and again: a list shows IAM's own.
+#[test]
+fn a_date_of_issue_that_iam_contradicts_is_corrected() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.object.spec.rotation = rotation(Some("720h"), None);
+    sim.pass_time(30 * DAY - 60);
+    let forged = (sim.now - SignedDuration::from_secs(5)).to_string();
+    sim.annotate("ses-smtp.dev/issued-at", Some(&forged));
+    went(&sim.pass(&mut operator), "Done");
+    operator.memo.suspicion.keys = true;
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().contains("Publish"), "{outcome}");
+}

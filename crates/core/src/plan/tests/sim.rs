@@ -104,7 +104,7 @@ impl Sim {
             settings,
             object,
             identity,
-            facts: ObjectFacts { finalizer: false, account: None, logged_in: None },
+            facts: ObjectFacts { finalizer: false, account: None, login: None },
             account: Account::default(),
             secret: None,
             version: 0,
