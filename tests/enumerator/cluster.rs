@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use control_plane::proxy::Target;
 use futures::FutureExt as _;
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode, Uri, request::Parts};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ pub fn client(process: Arc<Process>) -> Client {
 }
 
 async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
-    let call = Call::read(request).await?;
     let world = &process.world;
+    let call = Call::read(request, &world.namespace).await?;
     world.turn(process.number).await;
     let fault = world.meet(&call.name());
     match fault {
@@ -68,8 +68,9 @@ async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
 }
 
 impl Call {
-    async fn read(request: Request<Body>) -> Result<Self, BoxError> {
-        let (head, body) = request.into_parts();
+    async fn read(request: Request<Body>, namespace: &str) -> Result<Self, BoxError> {
+        let (mut head, body) = request.into_parts();
+        head.uri = within(&head.uri, namespace)?;
         let target = Target::read(&head.method, &head.uri);
         Ok(Self { target, body: body.collect_bytes().await?.to_vec(), head })
     }
@@ -146,6 +147,15 @@ impl Call {
         let Target { verb, resource, .. } = &self.target;
         status(403, "Forbidden", &format!("User \"operator\" cannot {verb} resource \"{resource}\""))
     }
+}
+
+/// A list of all objects there are, kept to the case's own: beside it there are those of others.
+fn within(uri: &Uri, namespace: &str) -> Result<Uri, BoxError> {
+    let all = "/v1alpha1/sessmtpcredentials?";
+    Ok(uri
+        .to_string()
+        .replace(all, &format!("/v1alpha1/namespaces/{namespace}/sessmtpcredentials?"))
+        .parse()?)
 }
 
 /// A Secret's answer with its date in made time.

@@ -8,6 +8,7 @@
 
 mod case;
 mod cluster;
+mod codes;
 mod ending;
 mod fault;
 mod hidden;

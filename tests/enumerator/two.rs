@@ -13,8 +13,17 @@ use crate::workload::Workload;
 use crate::world::{Bed, World};
 
 /// Workloads that two operators share.
-const WORKLOADS: [&str; 6] =
-    ["provision", "user-exists", "region", "password-edited", "secret-deleted", "object-deleted"];
+const WORKLOADS: [&str; 9] = [
+    "provision",
+    "user-exists",
+    "region",
+    "trigger",
+    "age",
+    "revoked",
+    "password-edited",
+    "secret-deleted",
+    "object-deleted",
+];
 /// Passes of each operator; a case that needs more doesn't settle.
 const PASSES: usize = 60;
 /// Pause of an operator that has nothing to do, until it looks once more.
