@@ -1,11 +1,13 @@
 //! The API server as the operator's process calls it, with a fault here and there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use control_plane::proxy::Target;
 use futures::FutureExt as _;
 use http::{Request, Response, StatusCode, Uri, request::Parts};
 use kube::Client;
+use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
@@ -13,12 +15,14 @@ use tower::{BoxError, service_fn};
 use crate::fault::Fault;
 use crate::judge::Write;
 use crate::run::Process;
-use crate::world::World;
+use crate::world::{NAME, World};
 
 /// When the client gives up on a call, in seconds.
 const PATIENCE: i64 = 20;
 /// When the effect of such a call comes, in seconds: before the API server ends the request.
 const LATE: i64 = 40;
+/// When it comes at the latest.
+const LATEST: i64 = 55;
 
 /// A request, whole, so that it can be sent later.
 #[derive(Clone)]
@@ -138,7 +142,14 @@ impl Call {
     fn later(self, world: Arc<World>) {
         if !self.reads() {
             let time = world.time.clone();
-            time.later(LATE, Box::pin(async move { drop(self.carry_out(&world).await) }));
+            let vanishing = world.vanishing.load(Ordering::SeqCst);
+            let effect = async move {
+                if vanishing {
+                    vanish(&world).await;
+                }
+                drop(self.carry_out(&world).await);
+            };
+            time.later(if vanishing { LATEST } else { LATE }, Box::pin(effect));
         }
     }
 
@@ -147,6 +158,12 @@ impl Call {
         let Target { verb, resource, .. } = &self.target;
         status(403, "Forbidden", &format!("User \"operator\" cannot {verb} resource \"{resource}\""))
     }
+}
+
+/// Somebody deletes the Secret.
+async fn vanish(world: &World) {
+    let _ = world.secrets().delete(NAME, &DeleteParams::default()).await;
+    world.look().await;
 }
 
 /// A list of all objects there are, kept to the case's own: beside it there are those of others.

@@ -76,7 +76,7 @@ pub fn full() -> bool {
     std::env::var("ENUMERATOR").is_ok_and(|value| value == "full")
 }
 
-/// The case that alone is to run, or with a star the beginning of the names of those that are.
+/// The case that alone is to run, or with a star those whose names begin and end so.
 pub fn asked() -> Option<String> {
     std::env::var("ENUMERATOR_CASE").ok()
 }
@@ -149,11 +149,11 @@ pub fn two_operators() -> Vec<String> {
     two::names(if full() { SCHEDULES.1 } else { SCHEDULES.0 })
 }
 
-/// The case of that name, or with a star all whose names begin so.
+/// The case of that name, or with a star all whose names begin and end so.
 pub fn named(cleans: &Cleans, name: &str) -> Vec<String> {
-    let Some(beginning) = name.strip_suffix('*') else { return vec![name.to_owned()] };
+    let Some((beginning, end)) = name.split_once('*') else { return vec![name.to_owned()] };
     let all = singles(cleans).into_iter().chain(two::names(SCHEDULES.1)).chain(hidden::names());
-    all.filter(|name| name.starts_with(beginning)).collect()
+    all.filter(|name| name.starts_with(beginning) && name.ends_with(end)).collect()
 }
 
 /// Runs cases beside each other; each has a namespace and an AWS of its own.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -104,6 +104,8 @@ pub struct World {
     pub turns: Turns,
     /// The Region that is asked for.
     pub region: Mutex<&'static str>,
+    /// Somebody deletes the Secret just before a late one is created.
+    pub vanishing: AtomicBool,
     /// Which sweep the operator makes between passes.
     pub sweep: Mutex<Option<Sweep>>,
     scene: Mutex<Scene>,
@@ -139,6 +141,7 @@ impl World {
             log: Log::default(),
             turns: Turns::default(),
             region: Mutex::new(REGION),
+            vanishing: AtomicBool::default(),
             sweep: Mutex::default(),
             scene: Mutex::default(),
             began: Mutex::default(),
