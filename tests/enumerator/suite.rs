@@ -29,7 +29,7 @@ const REGRESSIONS: [&str; 3] = [
     "secret-deleted-in-overlap/get-secret#2/malformed",
 ];
 /// Schedules of two operators for each workload, in a sample and in a full run.
-const SCHEDULES: (u64, u64) = (9, 30);
+const SCHEDULES: (u64, u64) = (6, 30);
 
 /// Runs without faults, by workload.
 pub type Cleans = BTreeMap<String, Clean>;

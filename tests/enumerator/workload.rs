@@ -65,7 +65,7 @@ pub const ALL: [Workload; 17] = [
         change: |world| Box::pin(password_edited(world)),
     },
     Workload { name: "key-deleted", stage: Stage::Provisioned, change: |world| Box::pin(key_deleted(world)) },
-    Workload { name: "orphan", stage: Stage::Provisioned, change: |world| Box::pin(orphan(world)) },
+    Workload { name: "orphan", stage: Stage::Provisioned, change: |world| Box::pin(async { orphan(world) }) },
     Workload {
         name: "object-deleted",
         stage: Stage::Provisioned,
@@ -82,7 +82,11 @@ pub const ALL: [Workload; 17] = [
         stage: Stage::Overlapping,
         change: |world| Box::pin(forced(world)),
     },
-    Workload { name: "key-swept", stage: Stage::Provisioned, change: |world| Box::pin(key_swept(world)) },
+    Workload {
+        name: "key-swept",
+        stage: Stage::Provisioned,
+        change: |world| Box::pin(async { key_swept(world) }),
+    },
 ];
 
 impl Workload {
@@ -175,20 +179,20 @@ async fn password_edited(world: &World) {
 }
 
 async fn key_deleted(world: &World) {
-    key_swept(world).await;
+    key_swept(world);
     *world.sweep.lock().unwrap() = None;
     left_over(world).await;
 }
 
 /// The published key is gone, and nothing but the drift sweep can tell.
-async fn key_swept(world: &World) {
+fn key_swept(world: &World) {
     let key = world.scene().named().unwrap();
     world.aws.call("DeleteAccessKey", &[("UserName", &world.user), ("AccessKeyId", &key)]).unwrap();
     *world.sweep.lock().unwrap() = Some(Sweep::Drift);
 }
 
 /// A key that nobody published, beside the one that is: the drift sweep finds it.
-async fn orphan(world: &World) {
+fn orphan(world: &World) {
     world.aws.call("CreateAccessKey", &[("UserName", &world.user)]).unwrap();
     *world.sweep.lock().unwrap() = Some(Sweep::Drift);
 }
