@@ -235,7 +235,10 @@ impl World {
             // The denial stands that was looked into.
             (Step::FindUser, _) => self.listed = Some(true),
             (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
-            (Step::DeleteKey(id) | Step::DeactivateKey(id), Failure::Absent) => self.deleted(id, false),
+            (Step::DeleteKey(id), Failure::Absent) => self.deleted(id, false),
+            // A list has just shown the key: which is true, the next pass's lists tell (R6). Believed
+            // at once, a wrong answer would leave a key that works and that no record names.
+            (Step::DeactivateKey(_), Failure::Absent) => self.fail(step, Failed::Iam(failure)),
             (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy),
             (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
             (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
