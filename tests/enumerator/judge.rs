@@ -151,7 +151,7 @@ impl Judge {
         (scene.now < ends).then(|| format!("S3: {id} deactivated at {}, overlap ends {ends}", scene.now))
     }
 
-    /// L4: what the sweep deletes has been Inactive for a day.
+    /// L4: what the sweep deletes has been Inactive for a day, give or take a late call.
     fn swept(&self, key: &KeySnapshot, now: Timestamp) -> Option<String> {
         let since = self.deactivated.get(&key.id).filter(|_| !key.is_active());
         let rested = since.is_some_and(|since| now.duration_since(*since) >= SignedDuration::from_hours(23));
