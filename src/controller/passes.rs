@@ -1,4 +1,4 @@
-//! Single passes for suites that bring their own time, calls and cache.
+//! Single passes, and single looks of the sweeps, for suites that bring their own time, calls and cache.
 //!
 //! Owns nothing but the making of a [`Context`]: what runs is exactly what the controller runs for
 //! one object. Compiled into suites only.
@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::channel::mpsc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::SignedDuration;
 use kube::Client;
@@ -14,12 +15,13 @@ use kube::runtime::watcher::Event;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Settings;
 use ses_smtp_core::secret::SecretFacts;
-use ses_smtp_core::sweep::orphans::Rules;
+use ses_smtp_core::sweep::orphans::{self, Rules};
 use tokio::sync::{Semaphore, watch as channel};
 
 use super::cache::SecretCache;
 use super::lock::lock;
 use super::memory::Memory;
+use super::sweep::{Intervals, Reports, Sweeper};
 use super::{Context, LOGINS, reconcile};
 use crate::aws::{Iam, LoginProbe};
 use crate::clock::Clock;
@@ -28,7 +30,9 @@ use crate::process::Metrics;
 
 /// One process's worth of memory and cache; a new one is a process that was started again.
 pub struct Passes {
-    context: Context,
+    sweeper: Sweeper,
+    reports: tokio::sync::Mutex<Reports>,
+    orphans: tokio::sync::Mutex<orphans::Memory>,
     objects: Mutex<Writer<SesSmtpCredential>>,
     /// A closed channel would read as a shutdown.
     _running: channel::Sender<bool>,
@@ -63,7 +67,16 @@ impl Passes {
             synced: shutdown.clone(),
             shutdown,
         };
-        Self { context, objects: Mutex::new(writer), _running: running }
+        let intervals = Intervals { drift: Duration::ZERO, orphans: Duration::ZERO };
+        // Nobody listens: a suite starts passes by itself.
+        let (suspects, _) = mpsc::unbounded();
+        Self {
+            sweeper: Sweeper { context: Arc::new(context), suspects, intervals },
+            reports: tokio::sync::Mutex::default(),
+            orphans: tokio::sync::Mutex::default(),
+            objects: Mutex::new(writer),
+            _running: running,
+        }
     }
 
     /// What the watch of Secrets tells; `None`: the Secret is gone.
@@ -71,16 +84,28 @@ impl Passes {
         let key = (namespace.to_owned(), name.to_owned());
         match secret {
             Some(metadata) => {
-                self.context.cache.put(key, SecretFacts::of_metadata(metadata));
+                self.sweeper.context.cache.put(key, SecretFacts::of_metadata(metadata));
             }
-            None => self.context.cache.remove(&key),
+            None => self.sweeper.context.cache.remove(&key),
         }
     }
 
     /// One pass over `object`, and after what time the next one is due.
     pub async fn pass(&self, object: &SesSmtpCredential) -> Option<Duration> {
         lock(&self.objects).apply_watcher_event(&Event::Apply(object.clone()));
-        let permit = self.context.gate.acquire().await.ok();
-        Box::pin(reconcile::passed(object, &self.context, permit)).await
+        let context = &self.sweeper.context;
+        let permit = context.gate.acquire().await.ok();
+        Box::pin(reconcile::passed(object, context, permit)).await
+    }
+
+    /// One look for drift, with `object` among those that are watched.
+    pub async fn look_for_drift(&self, object: &SesSmtpCredential) {
+        lock(&self.objects).apply_watcher_event(&Event::Apply(object.clone()));
+        self.sweeper.look_for_drift(&mut *self.reports.lock().await).await;
+    }
+
+    /// One look for orphans.
+    pub async fn look_for_orphans(&self) {
+        self.sweeper.look_for_orphans(&mut *self.orphans.lock().await).await;
     }
 }

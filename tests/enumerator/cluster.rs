@@ -1,11 +1,13 @@
 //! The API server as the operator's process calls it, with a fault here and there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use control_plane::proxy::Target;
 use futures::FutureExt as _;
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode, Uri, request::Parts};
 use kube::Client;
+use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
@@ -13,12 +15,14 @@ use tower::{BoxError, service_fn};
 use crate::fault::Fault;
 use crate::judge::Write;
 use crate::run::Process;
-use crate::world::World;
+use crate::world::{NAME, World};
 
 /// When the client gives up on a call, in seconds.
 const PATIENCE: i64 = 20;
 /// When the effect of such a call comes, in seconds: before the API server ends the request.
 const LATE: i64 = 40;
+/// When it comes at the latest.
+const LATEST: i64 = 55;
 
 /// A request, whole, so that it can be sent later.
 #[derive(Clone)]
@@ -36,8 +40,8 @@ pub fn client(process: Arc<Process>) -> Client {
 }
 
 async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
-    let call = Call::read(request).await?;
     let world = &process.world;
+    let call = Call::read(request, &world.namespace).await?;
     world.turn(process.number).await;
     let fault = world.meet(&call.name());
     match fault {
@@ -68,8 +72,9 @@ async fn answer(process: Arc<Process>, request: Request<Body>) -> Answer {
 }
 
 impl Call {
-    async fn read(request: Request<Body>) -> Result<Self, BoxError> {
-        let (head, body) = request.into_parts();
+    async fn read(request: Request<Body>, namespace: &str) -> Result<Self, BoxError> {
+        let (mut head, body) = request.into_parts();
+        head.uri = within(&head.uri, namespace)?;
         let target = Target::read(&head.method, &head.uri);
         Ok(Self { target, body: body.collect_bytes().await?.to_vec(), head })
     }
@@ -137,7 +142,14 @@ impl Call {
     fn later(self, world: Arc<World>) {
         if !self.reads() {
             let time = world.time.clone();
-            time.later(LATE, Box::pin(async move { drop(self.carry_out(&world).await) }));
+            let vanishing = world.vanishing.load(Ordering::SeqCst);
+            let effect = async move {
+                if vanishing {
+                    vanish(&world).await;
+                }
+                drop(self.carry_out(&world).await);
+            };
+            time.later(if vanishing { LATEST } else { LATE }, Box::pin(effect));
         }
     }
 
@@ -146,6 +158,21 @@ impl Call {
         let Target { verb, resource, .. } = &self.target;
         status(403, "Forbidden", &format!("User \"operator\" cannot {verb} resource \"{resource}\""))
     }
+}
+
+/// Somebody deletes the Secret.
+async fn vanish(world: &World) {
+    let _ = world.secrets().delete(NAME, &DeleteParams::default()).await;
+    world.look().await;
+}
+
+/// A list of all objects there are, kept to the case's own: beside it there are those of others.
+fn within(uri: &Uri, namespace: &str) -> Result<Uri, BoxError> {
+    let all = "/v1alpha1/sessmtpcredentials?";
+    Ok(uri
+        .to_string()
+        .replace(all, &format!("/v1alpha1/namespaces/{namespace}/sessmtpcredentials?"))
+        .parse()?)
 }
 
 /// A Secret's answer with its date in made time.

@@ -103,7 +103,7 @@ pub async fn wrong(world: &Arc<World>, workload: &Workload) -> Vec<String> {
 }
 
 /// L1: one Active published key that logs in, and nothing left of any attempt.
-async fn alive(world: &World, scene: &Scene) -> Result<(), String> {
+pub async fn alive(world: &World, scene: &Scene) -> Result<(), String> {
     let object = world.object().await.ok_or("L1: the object is gone")?;
     let keys: Vec<(String, bool)> =
         scene.user.iter().flat_map(|user| &user.keys).map(|key| (key.id.clone(), key.is_active())).collect();

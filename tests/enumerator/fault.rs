@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Mutex;
 
+use crate::codes;
 use crate::smtp::LOGIN;
 
 /// What goes wrong.
@@ -25,11 +26,13 @@ pub enum Fault {
     Malformed,
     /// The answer of a moment ago.
     Stale,
+    /// IAM refuses with this error code.
+    Code(&'static str),
 }
 
 use Fault::{
-    CrashAfter, CrashBefore, Denied, Error, ErrorAfter, Malformed, ReplyLost, RequestLost, Stale, Throttled,
-    Timeout,
+    Code, CrashAfter, CrashBefore, Denied, Error, ErrorAfter, Malformed, ReplyLost, RequestLost, Stale,
+    Throttled, Timeout,
 };
 
 const CHANGING: [Fault; 10] = [
@@ -51,18 +54,28 @@ const READING_IAM: [Fault; 8] =
 const LOGGING_IN: [Fault; 5] = [CrashBefore, CrashAfter, Error, Timeout, Denied];
 /// Calls to IAM that change nothing.
 const IAM_READS: [&str; 4] = ["GetUser", "ListUsers", "ListAccessKeys", "GetAccessKeyLastUsed"];
+/// Calls of the sweeps alone, who expect old answers.
+const SWEEP_READS: [&str; 3] =
+    ["GetAccountAuthorizationDetails", "GenerateCredentialReport", "GetCredentialReport"];
 
 impl Fault {
     /// The faults that fit a call.
+    pub fn fitting(call: &str) -> Vec<Self> {
+        let is_iam = call != LOGIN && call.starts_with(|first: char| first.is_ascii_uppercase());
+        let codes = codes::of(call).filter(|_| is_iam).map(Self::Code);
+        Self::common(call).iter().copied().chain(codes).collect()
+    }
+
+    /// The faults that fit a call whatever the service.
     ///
     /// The API server answers a live read from a quorum, so it can't be stale there: what is stale
     /// is the cache of the watch, which the cases of hidden changes are about.
-    pub fn fitting(call: &str) -> &'static [Self] {
+    fn common(call: &str) -> &'static [Self] {
         if IAM_READS.contains(&call) {
             &READING_IAM
         } else if call == LOGIN {
             &LOGGING_IN
-        } else if call.starts_with("get-") {
+        } else if SWEEP_READS.contains(&call) || call.starts_with("get-") || call.starts_with("list-") {
             &READING
         } else {
             &CHANGING
@@ -87,11 +100,13 @@ impl Fault {
             Denied => "denied",
             Malformed => "malformed",
             Stale => "stale",
+            Code(code) => code,
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        CHANGING.into_iter().chain([Stale]).find(|fault| fault.name() == name)
+        let code = codes::named(name).map(Self::Code);
+        code.or_else(|| CHANGING.into_iter().chain([Stale]).find(|fault| fault.name() == name))
     }
 }
 

@@ -17,6 +17,7 @@ use ses_smtp_core::key::KeyId;
 use ses_smtp_operator::aws::{Activity, CallRecorder, Client, Iam, MintedKey, Reply, Session};
 use ses_smtp_operator::clock::Time as _;
 
+use crate::codes;
 use crate::fault::Fault;
 use crate::run::Process;
 
@@ -55,8 +56,13 @@ impl<'a> About<'a> {
     }
 
     fn reads(&self) -> bool {
-        self.action.starts_with("Get") || self.action.starts_with("List")
+        reads(self.action)
     }
+}
+
+/// True if the action changes nothing.
+fn reads(action: &str) -> bool {
+    action.starts_with("Ge") || action.starts_with("List")
 }
 
 type Sent<T> = BoxFuture<'static, Result<T, Failure>>;
@@ -65,6 +71,11 @@ impl Wire {
     pub async fn new(process: Arc<Process>) -> Self {
         let session = Session::with_key(&process.world.aws.iam_url(), CALLER_KEY_ID, CALLER_SECRET).await;
         Self { client: Arc::new(Client::new(&session, Arc::new(Uncounted))), process }
+    }
+
+    /// A call about all users, the case's among them.
+    fn about_all(&self, action: &'static str) -> About<'_> {
+        About::user(action, &self.process.world.user)
     }
 
     async fn call<T: Send + 'static>(
@@ -142,6 +153,7 @@ impl Wire {
             Some(Fault::Error) => error(500, "ServiceFailure"),
             Some(Fault::ErrorAfter) => FaultKind::ErrorAfter { status: 500, code: "ServiceFailure".into() },
             Some(Fault::Denied) => FaultKind::Deny,
+            Some(Fault::Code(code)) => error(codes::status(code), code),
             Some(Fault::Malformed) => FaultKind::Malformed { executed: true },
             Some(Fault::Stale) if self.is_recent(about) => FaultKind::StaleList,
             _ => return,
@@ -162,7 +174,6 @@ impl Wire {
     fn is_recent(&self, about: &About<'_>) -> bool {
         let world = &self.process.world;
         let records = world.aws.journal();
-        let reads = |action: &str| action.starts_with("Get") || action.starts_with("List");
         let kin = |action: &str| about.action != "GetUser" || action == "CreateUser";
         let changed = |record: &&aws_double::Record| {
             record.executed && record.outcome == "ok" && !reads(&record.action) && kin(&record.action)
@@ -254,20 +265,26 @@ impl Iam for Wire {
         let send = move |client: Arc<Client>| -> Sent<_> {
             Box::pin(async move { client.list_users(&path, marker.as_deref()).await })
         };
-        Box::pin(self.call(About::user("ListUsers", &self.process.world.user), None, send))
+        Box::pin(self.call(self.about_all("ListUsers"), None, send))
     }
 
-    // The sweep's reads; no pass makes them.
+    // The sweeps' reads; no pass makes them.
 
     fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
-        self.client.get_account_authorization_details(marker)
+        let marker = marker.map(str::to_owned);
+        let send = move |client: Arc<Client>| -> Sent<_> {
+            Box::pin(async move { client.get_account_authorization_details(marker.as_deref()).await })
+        };
+        Box::pin(self.call(self.about_all("GetAccountAuthorizationDetails"), None, send))
     }
 
     fn generate_credential_report(&self) -> Reply<'_, ReportState> {
-        self.client.generate_credential_report()
+        let send = send!(generate_credential_report());
+        Box::pin(self.call(self.about_all("GenerateCredentialReport"), None, send))
     }
 
     fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
-        self.client.get_credential_report()
+        let send = send!(get_credential_report());
+        Box::pin(self.call(self.about_all("GetCredentialReport"), None, send))
     }
 }

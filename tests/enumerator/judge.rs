@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_double::{KeySnapshot, UserSnapshot};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use serde_json::Value;
 use ses_smtp_core::layout::named_key;
@@ -61,6 +61,8 @@ pub struct Judge {
     pub revoked: Option<String>,
     /// The object is being deleted: S2 and S3 are silent.
     pub teardown: bool,
+    /// The object is gone by force: its keys have a day of soak (L4).
+    pub forced: bool,
     /// Two operators: what one saw may be outdated when its call arrives.
     pub raced: bool,
     /// A person deletes the Secret beside two operators: S3 makes no promise then.
@@ -134,7 +136,7 @@ impl Judge {
     }
 
     fn deactivation(&self, id: &str, scene: &Scene) -> Option<String> {
-        let superseded = *self.published.get(id).filter(|_| !self.meddled)?;
+        let superseded = *self.published.get(id).filter(|_| !self.meddled && !self.forced)?;
         let Some(successor) = scene.named().filter(|named| named != id) else {
             return Some(format!("S3: {id} deactivated without a successor"));
         };
@@ -149,8 +151,18 @@ impl Judge {
         (scene.now < ends).then(|| format!("S3: {id} deactivated at {}, overlap ends {ends}", scene.now))
     }
 
+    /// L4: what the sweep deletes has been Inactive for a day, give or take a late call.
+    fn swept(&self, key: &KeySnapshot, now: Timestamp) -> Option<String> {
+        let since = self.deactivated.get(&key.id).filter(|_| !key.is_active());
+        let rested = since.is_some_and(|since| now.duration_since(*since) >= SignedDuration::from_hours(23));
+        (!rested).then(|| format!("L4: {} deleted without a soak", key.id))
+    }
+
     fn deletion(&self, id: &str, scene: &Scene) -> Option<String> {
         let key = scene.key(id)?;
+        if self.forced {
+            return self.swept(key, scene.now);
+        }
         if scene.secret.is_none() && !self.raced {
             return Some(format!("R4: {id} deleted without a Secret"));
         }

@@ -2,12 +2,13 @@
 //! API server and the AWS double, with the operator's own pass in made time.
 //!
 //! `ENUMERATOR=full` runs all cases instead of a sample. `ENUMERATOR_CASE=<name>` runs one, and with
-//! a star at its end, such as `region/*`, `two/*` or `hidden/*`, all whose names begin so.
+//! a star, such as `region/*`, `two/*` or `*/LimitExceeded`, all whose names begin and end so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::print_stdout, reason = "figures for people")]
 
 mod case;
 mod cluster;
+mod codes;
 mod ending;
 mod fault;
 mod hidden;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::cluster;
+use crate::ending;
 use crate::iam::Wire;
 use crate::judge::Seen;
 use crate::smtp::Logins;
@@ -76,8 +78,28 @@ pub enum Next {
     Crashed,
 }
 
-/// What is due later than this belongs to no case.
+/// The looks of an operator at the whole account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// For what differs from the specs.
+    Drift,
+    /// For users without an object.
+    Orphans,
+}
+
+/// How often it looks for drift.
+const DRIFT: SignedDuration = SignedDuration::from_mins(10);
+/// How often it looks for orphans: more rarely than in life, where most looks find nothing to do.
+pub const ORPHANS: SignedDuration = SignedDuration::from_hours(8);
+
+/// What is due later than this belongs to no case: the next rotation is another story.
 const LONG: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// When the queue would come back.
+fn next(after: Option<Duration>) -> Next {
+    let after = after.map(|time| SignedDuration::try_from(time).unwrap());
+    after.filter(|time| *time <= LONG).map_or(Next::Quiet, Next::After)
+}
 
 /// An operator that is started again whenever it dies.
 pub struct Operator {
@@ -119,19 +141,39 @@ impl Operator {
 
     /// One pass, or as much of it as the process lives to see.
     pub async fn once(&mut self) -> Next {
-        let Some(object) = self.world.object().await else { return Next::Gone };
+        *self.process.seen.lock().unwrap() = Seen::default();
+        let Some(object) = self.world.object().await else { return self.without_object().await };
         if self.watching {
             self.show(self.world.secret().await.as_ref());
         }
-        *self.process.seen.lock().unwrap() = Seen::default();
+        let drift = *self.world.sweep.lock().unwrap() == Some(Sweep::Drift);
+        if drift && self.lived(self.passes.look_for_drift(&object)).await.is_none() {
+            return Next::Crashed;
+        }
+        let ended = self.lived(self.passes.pass(&object)).await.map_or(Next::Crashed, next);
+        let healed = !drift || ending::alive(&self.world, &self.world.scene()).await.is_ok();
+        if ended == Next::Quiet && !healed { Next::After(DRIFT) } else { ended }
+    }
+
+    /// Nothing is left to pass over; the sweep may still find a user.
+    async fn without_object(&self) -> Next {
+        if self.world.sweep.lock().unwrap().is_none() {
+            return Next::Gone;
+        }
+        let gone = self.world.aws.user(&self.world.user).is_none();
+        let next = if gone { Next::Gone } else { Next::After(ORPHANS) };
+        self.lived(self.passes.look_for_orphans()).await.map_or(Next::Crashed, |()| next)
+    }
+
+    /// What comes of some work, if the process lives to see it.
+    async fn lived<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let log = self.world.log.clone();
         let subscriber = tracing_subscriber::fmt().with_env_filter(FILTER).with_writer(move || log.clone());
-        let pass = self.passes.pass(&object).with_subscriber(subscriber.finish());
         let process = self.process.clone();
         tokio::select! {
             biased;
-            () = process.crash.notified() => Next::Crashed,
-            next = pass => next.map_or(Next::Quiet, |time| Next::After(time.try_into().unwrap())),
+            () = process.crash.notified() => None,
+            done = work.with_subscriber(subscriber.finish()) => Some(done),
         }
     }
 
@@ -140,8 +182,6 @@ impl Operator {
         for _ in 0..PASSES {
             match self.once().await {
                 Next::Quiet | Next::Gone => return true,
-                // The next rotation is another story.
-                Next::After(time) if time > LONG => return true,
                 Next::After(time) => self.world.time.go_to(self.world.time.now() + time).await,
                 Next::Crashed => {
                     self.restart().await;

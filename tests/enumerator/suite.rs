@@ -21,15 +21,17 @@ const SINGLES: usize = 230;
 const PAIRS: (usize, usize) = (60, 700);
 
 /// Cases that once failed; a sample has them too.
-const REGRESSIONS: [&str; 3] = [
+const REGRESSIONS: [&str; 4] = [
     // The status was not written, and nothing else was due: the object went on telling of before.
     "password-edited/patch-status#3/throttled",
     "user-exists/patch-status#1/error",
     // A proxy's 404 read as "no such object", and the pass ended as done without a Secret.
     "secret-deleted-in-overlap/get-secret#2/malformed",
+    // One answer was believed against a list that had just shown the key: it stayed Active for good.
+    "region/UpdateAccessKey#1/NoSuchEntity",
 ];
 /// Schedules of two operators for each workload, in a sample and in a full run.
-const SCHEDULES: (u64, u64) = (9, 30);
+const SCHEDULES: (u64, u64) = (6, 30);
 
 /// Runs without faults, by workload.
 pub type Cleans = BTreeMap<String, Clean>;
@@ -76,7 +78,7 @@ pub fn full() -> bool {
     std::env::var("ENUMERATOR").is_ok_and(|value| value == "full")
 }
 
-/// The case that alone is to run, or with a star the beginning of the names of those that are.
+/// The case that alone is to run, or with a star those whose names begin and end so.
 pub fn asked() -> Option<String> {
     std::env::var("ENUMERATOR_CASE").ok()
 }
@@ -149,11 +151,11 @@ pub fn two_operators() -> Vec<String> {
     two::names(if full() { SCHEDULES.1 } else { SCHEDULES.0 })
 }
 
-/// The case of that name, or with a star all whose names begin so.
+/// The case of that name, or with a star all whose names begin and end so.
 pub fn named(cleans: &Cleans, name: &str) -> Vec<String> {
-    let Some(beginning) = name.strip_suffix('*') else { return vec![name.to_owned()] };
+    let Some((beginning, end)) = name.split_once('*') else { return vec![name.to_owned()] };
     let all = singles(cleans).into_iter().chain(two::names(SCHEDULES.1)).chain(hidden::names());
-    all.filter(|name| name.starts_with(beginning)).collect()
+    all.filter(|name| name.starts_with(beginning) && name.ends_with(end)).collect()
 }
 
 /// Runs cases beside each other; each has a namespace and an AWS of its own.

@@ -1,20 +1,34 @@
 //! Two operators without a lease: both believe that they lead, and take turns call by call.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ses_smtp_operator::clock::Time as _;
 
 use crate::case::{Outcome, settled};
 use crate::fault::{Fault, Strike};
-use crate::run::{Next, Operator};
+use crate::run::{Next, Operator, Sweep};
 use crate::suite::Cleans;
 use crate::workload::Workload;
 use crate::world::{Bed, World};
 
 /// Workloads that two operators share.
-const WORKLOADS: [&str; 6] =
-    ["provision", "user-exists", "region", "password-edited", "secret-deleted", "object-deleted"];
+const WORKLOADS: [&str; 10] = [
+    "provision",
+    "user-exists",
+    "region",
+    "trigger",
+    "age",
+    "revoked",
+    "password-edited",
+    "secret-deleted",
+    "object-deleted",
+    VANISHING,
+];
+/// Provisioning, where the second Secret that is created comes late, and somebody deletes the first
+/// just before. This is what step 4b is for: meanwhile its key looks as if nobody could name it.
+const VANISHING: &str = "provision-vanishing";
 /// Passes of each operator; a case that needs more doesn't settle.
 const PASSES: usize = 60;
 /// Pause of an operator that has nothing to do, until it looks once more.
@@ -28,16 +42,21 @@ pub fn names(schedules: u64) -> Vec<String> {
 
 /// Runs a case: the workload, and a seed that decides turns, lags and one fault.
 pub async fn run(bed: &Bed, workload: &str, seed: u64, cleans: &Cleans) -> Outcome {
-    let workload = Workload::named(workload).expect("a workload of that name");
+    let vanishing = workload == VANISHING;
+    let workload = Workload::named(if vanishing { "provision" } else { workload });
+    let workload = workload.expect("a workload of that name");
     let world = bed.world(Duration::ZERO).await;
     let mut first = Operator::start(&world, 0).await;
     workload.prepare(&world, &mut first).await;
     let second = Operator::start(&world, 1).await;
+    world.vanishing.store(vanishing, Ordering::SeqCst);
     forgive(&world, workload);
-    world.begin(strike(seed, &cleans[workload.name].calls));
+    world.begin(if vanishing { late_create() } else { strike(seed, &cleans[workload.name].calls) });
     world.turns.share(2, seed);
     let (first, second, ()) = tokio::join!(Box::pin(live(first)), Box::pin(live(second)), world.turns.run());
     let rested = [first, second].into_iter().flatten().collect::<Vec<_>>();
+    // A key that both have lost sight of shows in a credential report only.
+    *world.sweep.lock().unwrap() = vanishing.then_some(Sweep::Drift);
     let mut operator = Operator::start(&world, 0).await;
     let mut wrong = settled(&world, workload, &mut operator).await;
     wrong.extend((rested.len() < 2).then(|| "L3: an operator never comes to rest".to_owned()));
@@ -49,7 +68,11 @@ fn forgive(world: &World, workload: &Workload) {
     let mut judge = world.judge.lock().unwrap();
     judge.raced = true;
     // Known and accepted: a person deletes the Secret beside two operators.
-    judge.meddled = workload.name == "secret-deleted";
+    judge.meddled = workload.name == "secret-deleted" || world.vanishing.load(Ordering::SeqCst);
+}
+
+fn late_create() -> Vec<Strike> {
+    vec![Strike { call: "create-secret".into(), nth: 2, fault: Fault::Timeout }]
 }
 
 /// Two of three schedules meet a fault at one of the calls that a single operator makes.

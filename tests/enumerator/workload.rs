@@ -5,13 +5,14 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 use k8s_openapi::jiff::SignedDuration;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Goal;
 use ses_smtp_core::names::record;
 use ses_smtp_operator::clock::Time as _;
 
-use crate::run::Operator;
+use crate::run::{Operator, Sweep};
 use crate::world::{NAME, OTHER_REGION, World};
 
 type Change = for<'a> fn(&'a World) -> BoxFuture<'a, ()>;
@@ -36,9 +37,7 @@ pub enum Stage {
 }
 
 /// All workloads.
-///
-/// The sweeps, which need no pass of their own, have a suite of theirs.
-pub const ALL: [Workload; 14] = [
+pub const ALL: [Workload; 17] = [
     Workload { name: "provision", stage: Stage::New, change: |_| Box::pin(async {}) },
     Workload { name: "user-exists", stage: Stage::New, change: |world| Box::pin(user_exists(world)) },
     Workload { name: "region", stage: Stage::Provisioned, change: |world| Box::pin(region(world)) },
@@ -66,7 +65,7 @@ pub const ALL: [Workload; 14] = [
         change: |world| Box::pin(password_edited(world)),
     },
     Workload { name: "key-deleted", stage: Stage::Provisioned, change: |world| Box::pin(key_deleted(world)) },
-    Workload { name: "orphan", stage: Stage::Provisioned, change: |world| Box::pin(orphan(world)) },
+    Workload { name: "orphan", stage: Stage::Provisioned, change: |world| Box::pin(async { orphan(world) }) },
     Workload {
         name: "object-deleted",
         stage: Stage::Provisioned,
@@ -76,6 +75,17 @@ pub const ALL: [Workload; 14] = [
         name: "object-deleted-in-overlap",
         stage: Stage::Overlapping,
         change: |world| Box::pin(object_deleted(world)),
+    },
+    Workload { name: "forced", stage: Stage::Provisioned, change: |world| Box::pin(forced(world)) },
+    Workload {
+        name: "forced-in-overlap",
+        stage: Stage::Overlapping,
+        change: |world| Box::pin(forced(world)),
+    },
+    Workload {
+        name: "key-swept",
+        stage: Stage::Provisioned,
+        change: |world| Box::pin(async { key_swept(world) }),
     },
 ];
 
@@ -90,7 +100,7 @@ impl Workload {
 
     /// True if nothing is left of the credential at the end.
     pub fn ends_life(&self) -> bool {
-        self.name.starts_with("object-deleted")
+        self.name.starts_with("object-deleted") || self.name.starts_with("forced")
     }
 
     /// Brings the credential to where the workload begins, and lets it happen.
@@ -169,21 +179,42 @@ async fn password_edited(world: &World) {
 }
 
 async fn key_deleted(world: &World) {
+    key_swept(world);
+    *world.sweep.lock().unwrap() = None;
+    left_over(world).await;
+}
+
+/// The published key is gone, and nothing but the drift sweep can tell.
+fn key_swept(world: &World) {
     let key = world.scene().named().unwrap();
     world.aws.call("DeleteAccessKey", &[("UserName", &world.user), ("AccessKeyId", &key)]).unwrap();
-    suspicion(world).await;
+    *world.sweep.lock().unwrap() = Some(Sweep::Drift);
 }
 
-/// A key that nobody published, beside the one that is.
-async fn orphan(world: &World) {
+/// A key that nobody published, beside the one that is: the drift sweep finds it.
+fn orphan(world: &World) {
     world.aws.call("CreateAccessKey", &[("UserName", &world.user)]).unwrap();
-    suspicion(world).await;
+    *world.sweep.lock().unwrap() = Some(Sweep::Drift);
 }
 
-/// What makes a pass look at IAM at all, in place of the drift sweep: an attempt that is left over.
-async fn suspicion(world: &World) {
+/// What makes a pass look at IAM at once: an attempt that is left over.
+async fn left_over(world: &World) {
     let patch = Patch::Merge(json!({ "metadata": { "annotations": { record::ATTEMPT: "left over" } } }));
     world.secrets().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// The finalizer was taken off by force, and the object is gone with its Secret.
+async fn forced(world: &World) {
+    // The sweep does nothing where no object is left at all.
+    let spec = serde_json::from_value(json!({ "region": OTHER_REGION })).unwrap();
+    let other = SesSmtpCredential::new("bystander", spec);
+    world.objects().create(&PostParams::default(), &other).await.unwrap();
+    let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    world.objects().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+    world.objects().delete(NAME, &DeleteParams::default()).await.unwrap();
+    world.secrets().delete(NAME, &DeleteParams::default()).await.unwrap();
+    world.judge.lock().unwrap().forced = true;
+    *world.sweep.lock().unwrap() = Some(Sweep::Orphans);
 }
 
 async fn object_deleted(world: &World) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use ses_smtp_operator::clock::Time as _;
 
 use crate::fault::{Fault, Script, Strike};
 use crate::judge::{Judge, Scene};
+use crate::run::Sweep;
 use crate::time::MadeTime;
 use crate::turns::Turns;
 
@@ -103,6 +104,10 @@ pub struct World {
     pub turns: Turns,
     /// The Region that is asked for.
     pub region: Mutex<&'static str>,
+    /// Somebody deletes the Secret just before a late one is created.
+    pub vanishing: AtomicBool,
+    /// Which sweep the operator makes between passes.
+    pub sweep: Mutex<Option<Sweep>>,
     scene: Mutex<Scene>,
     /// When the workload or the last fault happened, and when the credential first worked after the
     /// workload.
@@ -136,6 +141,8 @@ impl World {
             log: Log::default(),
             turns: Turns::default(),
             region: Mutex::new(REGION),
+            vanishing: AtomicBool::default(),
+            sweep: Mutex::default(),
             scene: Mutex::default(),
             began: Mutex::default(),
             births: Mutex::default(),

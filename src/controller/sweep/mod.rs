@@ -7,6 +7,8 @@
 mod drift;
 mod orphans;
 
+pub use drift::Reports;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::UserPage;
 use ses_smtp_core::sweep::Scope;
+use ses_smtp_core::sweep::orphans::Memory;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
@@ -84,21 +87,31 @@ pub async fn run(sweeper: Sweeper, mut synced: channel::Receiver<bool>) {
 
 impl Sweeper {
     async fn watch_drift(&self) {
-        let mut reports = drift::Reports::default();
+        let mut reports = Reports::default();
         loop {
             self.wait(self.intervals.drift).await;
-            let swept = drift::sweep(self, &mut reports).await;
-            self.told("drift", swept);
+            self.look_for_drift(&mut reports).await;
         }
     }
 
+    /// One look for drift.
+    pub async fn look_for_drift(&self, reports: &mut Reports) {
+        let swept = drift::sweep(self, reports).await;
+        self.told("drift", swept);
+    }
+
     async fn watch_orphans(&self) {
-        let mut memory = ses_smtp_core::sweep::orphans::Memory::default();
+        let mut memory = Memory::default();
         loop {
             self.wait(self.intervals.orphans).await;
-            let swept = orphans::sweep(self, &mut memory).await;
-            self.told("orphans", swept);
+            self.look_for_orphans(&mut memory).await;
         }
+    }
+
+    /// One look for orphans.
+    pub async fn look_for_orphans(&self, memory: &mut Memory) {
+        let swept = orphans::sweep(self, memory).await;
+        self.told("orphans", swept);
     }
 
     async fn wait(&self, interval: Duration) {

@@ -119,7 +119,6 @@ async fn end(
 ) -> Result<(), Failure> {
     let Some(user) = still(iam, installation, orphan).await? else { return Ok(()) };
     match fate {
-        Fate::Suspend => suspend(iam, orphan, user, now).await,
         Fate::Deactivate => {
             deactivate(iam, &orphan.name).await?;
             mark(iam, &orphan.name, user, tag::RELEASED, now).await
@@ -128,7 +127,7 @@ async fn end(
         Fate::Delete if deletable(iam, &orphan.name).await? => {
             delete(iam, &orphan.name, installation.partition).await
         }
-        Fate::Delete => suspend(iam, orphan, user, now).await,
+        Fate::Suspend | Fate::Delete => suspend(iam, orphan, user, now).await,
     }
 }
 
