@@ -25,6 +25,7 @@ test: need-cargo need-go ## Every test, on a real API server and a stand-in for 
 
 test-full: need-cargo need-go ## Every fault at every call, some ten minutes; plain `test` runs a sample
 	ENUMERATOR=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test enumerator -- --nocapture
+	YEAR=full $(CARGO) test -p ses-smtp-core --lib year -- --nocapture
 
 measure: need-cargo need-go ## What many objects at once cost a release build
 	$(CARGO) build --release -p ses-smtp-operator
