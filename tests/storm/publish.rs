@@ -1,0 +1,49 @@
+//! The API server goes away in the middle of a publish.
+
+use std::time::Duration;
+
+use control_plane::proxy::{Action, Rule, RuleHandle};
+use testbed::{Error, eventually};
+
+use crate::stage::{Stage, full};
+
+const STORM: Duration = Duration::from_mins(4);
+
+/// Of three publishes one request is lost, one reply is lost, and one passes.
+fn outages(stage: &Stage, count: usize) -> Vec<RuleHandle> {
+    let lost = |n: usize| if n % 2 == 0 { Action::LostRequest } else { Action::LostReply };
+    let rule = |n: usize| Rule::new(lost(n)).verb("update").resource("secrets").nth(n / 2 * 3 + n % 2 + 1);
+    (0..count).map(|n| stage.proxy.add(rule(n))).collect()
+}
+
+fn fired(outages: &[RuleHandle]) -> usize {
+    outages.iter().map(RuleHandle::fired).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_goes_away_mid_publish_costs_no_login() {
+    let (objects, count) = if full() { (160, 100) } else { (32, 20) };
+    let stage = Stage::set(objects).await;
+    let pods = stage.pods();
+    let outages = outages(&stage, count);
+    stage.rotate_once().await;
+    let operator = stage.launch.start().await.unwrap();
+    let mut before = 0;
+    eventually("every outage", STORM, async || {
+        let now = fired(&outages);
+        // Its other connections break as well, watches too.
+        if now > before {
+            stage.proxy.disconnect_all();
+        }
+        before = now;
+        if now == count { Ok(Some(())) } else { Error::wrong(format!("{now} outages")) }
+    })
+    .await
+    .unwrap();
+    let (seen, keys) = stage.calm(&format!("API server away {count} times"), pods).await;
+    assert_eq!(seen.rotations, objects);
+    // A lost request leaves a key that nobody names; so may a broken connection.
+    assert!(keys.made >= 2 * objects + count / 2, "{keys:?}");
+    stage.no_secret_leaked().await;
+    operator.stop().await.unwrap();
+}
