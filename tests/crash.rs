@@ -15,6 +15,7 @@ use std::time::Duration;
 use aws_double::{Config, Fault, FaultKind};
 use control_plane::FaultProxy;
 use control_plane::proxy::{Action, Rule, When};
+use kube::ResourceExt as _;
 use testbed::{Bed, Launch, Options, SOON, eventually};
 use tokio::task::JoinHandle;
 

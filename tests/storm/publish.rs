@@ -11,7 +11,7 @@ const STORM: Duration = Duration::from_mins(4);
 
 /// Of three publishes one request is lost, one reply is lost, and one passes.
 fn outages(stage: &Stage, count: usize) -> Vec<RuleHandle> {
-    let lost = |n: usize| if n % 2 == 0 { Action::LostRequest } else { Action::LostReply };
+    let lost = |n: usize| if n.is_multiple_of(2) { Action::LostRequest } else { Action::LostReply };
     let rule = |n: usize| Rule::new(lost(n)).verb("update").resource("secrets").nth(n / 2 * 3 + n % 2 + 1);
     (0..count).map(|n| stage.proxy.add(rule(n))).collect()
 }

@@ -112,7 +112,7 @@ impl Pods {
         self.refresh = Some(now + SignedDuration::from_secs(dice.between(60, 90)));
         for pod in self.env.iter_mut().filter(|pod| pod.superseded.is_none()) {
             pod.superseded = Some(now);
-            let cared_for = dice.roll() % 4 != 0;
+            let cared_for = !dice.roll().is_multiple_of(4);
             pod.restart = cared_for.then(|| now + SignedDuration::from_secs(dice.between(HOUR, 23 * HOUR)));
         }
         self.env.push(Env::start(self.newest.clone()));

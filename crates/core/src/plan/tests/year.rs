@@ -77,7 +77,7 @@ impl Life {
             (Sim::of(&format!("{:08x}-22bb-4c3d-8e4f-5a6b7c8d9e0f", dice.roll())), Operator::default());
         let interval = Some("720h".into());
         sim.object.spec.rotation = Some(RotationSpec { interval, overlap: None, trigger: None });
-        sim.settings.verify_login = if n % 2 == 0 { VerifyLogin::Auto } else { VerifyLogin::Off };
+        sim.settings.verify_login = if n.is_multiple_of(2) { VerifyLogin::Auto } else { VerifyLogin::Off };
         sim.ses_lag = SignedDuration::from_secs(dice.between(0, 50));
         sim.pass(&mut operator);
         sim.pass_time(HOUR);
@@ -165,7 +165,7 @@ impl Life {
     fn maybe_break(&mut self, running: &Running) {
         let step = next(&self.sim.goal(), &running.world, self.sim.now);
         let silent = matches!(step, Step::Pause { .. } | Step::End(_) | Step::Forget | Step::Reject(_));
-        if silent || self.odds.is_none_or(|odds| self.dice.roll() % odds != 0) {
+        if silent || self.odds.is_none_or(|odds| !self.dice.roll().is_multiple_of(odds)) {
             return;
         }
         self.figures.faults += 1;
@@ -206,8 +206,7 @@ fn fault(step: &Step, dice: &mut Dice) -> Fault {
 
 fn refusal(step: &Step, kind: u64) -> Effect {
     match (step, kind) {
-        (Step::ReadSecret, 6..) => Effect::Cluster(Refusal::Throttled),
-        (Step::WriteSecret(_), 6) => Effect::Cluster(Refusal::Throttled),
+        (Step::ReadSecret, 6..) | (Step::WriteSecret(_), 6) => Effect::Cluster(Refusal::Throttled),
         (Step::WriteSecret(_), 7) => Effect::Cluster(Refusal::Unclear),
         (Step::WriteSecret(_), _) => Effect::Cluster(Refusal::Conflict),
         (_, 6) => Effect::Iam(Failure::Throttled),
