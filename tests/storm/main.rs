@@ -9,3 +9,17 @@ mod kills;
 mod publish;
 mod stage;
 mod throttled;
+
+/// All at once, for most of the time goes into waiting until keys are old enough to be deleted.
+#[test]
+fn no_login_fails_and_nothing_is_left() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(kills::storm()));
+        scope.spawn(|| run(throttled::storm()));
+        scope.spawn(|| run(publish::storm()));
+    });
+}
+
+fn run(storm: impl Future<Output = ()>) {
+    tokio::runtime::Runtime::new().unwrap().block_on(storm);
+}

@@ -9,10 +9,11 @@ use crate::stage::{Stage, full};
 
 const STORM: Duration = Duration::from_mins(4);
 
-/// Of three publishes one request is lost, one reply is lost, and one passes.
+/// The request of one publish is lost, the reply of the next, and so on. With no publish let through
+/// in between all of them happen before the first key is old enough to be tried again.
 fn outages(stage: &Stage, count: usize) -> Vec<RuleHandle> {
     let lost = |n: usize| if n.is_multiple_of(2) { Action::LostRequest } else { Action::LostReply };
-    let rule = |n: usize| Rule::new(lost(n)).verb("update").resource("secrets").nth(n / 2 * 3 + n % 2 + 1);
+    let rule = |n: usize| Rule::new(lost(n)).verb("update").resource("secrets").nth(n + 1);
     (0..count).map(|n| stage.proxy.add(rule(n))).collect()
 }
 
@@ -20,8 +21,8 @@ fn fired(outages: &[RuleHandle]) -> usize {
     outages.iter().map(RuleHandle::fired).sum()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_api_server_that_goes_away_mid_publish_costs_no_login() {
+/// An API server that goes away mid-publish costs no login.
+pub async fn storm() {
     let (objects, count) = if full() { (160, 100) } else { (32, 20) };
     let stage = Stage::set(objects).await;
     let pods = stage.pods();
