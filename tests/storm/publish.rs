@@ -29,18 +29,14 @@ pub async fn storm() {
     let outages = outages(&stage, count);
     stage.rotate_once().await;
     let operator = stage.launch.start().await.unwrap();
-    let mut before = 0;
-    eventually("every outage", STORM, async || {
-        let now = fired(&outages);
-        // Its other connections break as well, watches too.
-        if now > before {
-            stage.proxy.disconnect_all();
-        }
-        before = now;
-        if now == count { Ok(Some(())) } else { Error::wrong(format!("{now} outages")) }
+    eventually("every outage", STORM, async || match fired(&outages) {
+        now if now == count => Ok(Some(())),
+        now => Error::wrong(format!("{now} outages")),
     })
     .await
     .unwrap();
+    // At last its other connections break as well, watches too.
+    stage.proxy.disconnect_all();
     let (seen, keys) = stage.calm(&format!("API server away {count} times"), pods).await;
     assert_eq!(seen.rotations, objects);
     // A lost request leaves a key that nobody names; so may a broken connection.
