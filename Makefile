@@ -23,8 +23,10 @@ check: need-cargo ## Format, lints, documentation; changes nothing
 test: need-cargo need-go ## Every test, on a real API server and a stand-in for AWS
 	$(CARGO) test --workspace $(SCALED)
 
-test-full: need-cargo need-go ## Every fault at every call, some ten minutes; plain `test` runs a sample
+test-full: need-cargo need-go ## Every fault at every call, storms and a virtual year, some half an hour; plain `test` runs a sample
 	ENUMERATOR=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test enumerator -- --nocapture
+	STORM=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test storm -- --nocapture
+	YEAR=full $(CARGO) test -p ses-smtp-core --lib year -- --nocapture
 
 measure: need-cargo need-go ## What many objects at once cost a release build
 	$(CARGO) build --release -p ses-smtp-operator

@@ -16,7 +16,7 @@ use aws_double::{Config, Fault, FaultKind};
 use control_plane::FaultProxy;
 use control_plane::proxy::{Action, Rule, When};
 use kube::ResourceExt as _;
-use testbed::{Bed, Error, Launch, Options, SOON, condition, eventually};
+use testbed::{Bed, Launch, Options, SOON, eventually};
 use tokio::task::JoinHandle;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
@@ -176,30 +176,6 @@ impl Stage {
         let handle = self.proxy.add(rule);
         Box::new(move || handle.fired() > 0)
     }
-
-    /// Everything about the object is as a run without a fault leaves it.
-    async fn converged(&self, object: &str) {
-        let bed = &self.bed;
-        let what = format!("{object} to converge");
-        let seen = eventually(&what, CONVERGED, async || {
-            let resource = bed.objects(NAMESPACE).get(object).await?;
-            let user = bed.user_of(&resource).ok_or_else(|| Error::Wrong("no user".into()))?;
-            let keys: Vec<&str> = user.keys.iter().map(|key| key.id.as_str()).collect();
-            let secret = bed.secrets(NAMESPACE).get(object).await?;
-            let record = |name: &str| secret.annotations().get(&format!("ses-smtp.dev/{name}")).cloned();
-            let published = record("access-key-id").unwrap_or_default();
-            let clean =
-                record("previous-access-key-id") == Some(String::new()) && record("attempt").is_none();
-            let ready = condition(&resource, "Ready") == "True Provisioned"
-                && condition(&resource, "Reconciling").is_empty();
-            if keys == [published.as_str()] && user.keys[0].is_active() && clean && ready {
-                return Ok(Some(()));
-            }
-            Error::wrong(format!("keys {keys:?}, {:?}, {:?}", secret.annotations(), resource.status))
-        });
-        seen.await.unwrap();
-        bed.login(NAMESPACE, object).await.unwrap();
-    }
 }
 
 fn cases(prefix: &str, calls: &[Call]) -> Vec<(String, Call, Fails)> {
@@ -232,7 +208,7 @@ async fn no_crash_and_no_lost_reply_needs_a_person() {
         eventually(&what, SOON, async || Ok(happened().then_some(()))).await.unwrap();
     }
     for (name, ..) in changes.iter().chain(&provisions) {
-        stage.converged(name).await;
+        bed.at_rest(NAMESPACE, name, CONVERGED).await.unwrap();
     }
     for (what, happened) in &armed {
         assert!(happened(), "{what} never happened");

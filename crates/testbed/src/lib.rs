@@ -9,11 +9,14 @@ mod canary;
 mod error;
 pub mod mail;
 mod operator;
+mod pods;
 mod read;
+mod rest;
 mod wait;
 
 pub use bed::{Bed, Options, SOON, manifest};
 pub use error::Error;
 pub use operator::{Launch, Operator, Usage, get};
+pub use pods::{Pods, Seen};
 pub use read::{Credential, Object, condition};
 pub use wait::{Deadline, eventually};

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod change;
+mod dice;
 mod drift;
 mod enumerate;
 mod failures;
@@ -9,6 +10,7 @@ mod iam;
 mod judge;
 mod login;
 mod model;
+mod pods;
 mod process;
 mod provision;
 mod record;
@@ -19,6 +21,7 @@ mod sim;
 mod teardown;
 mod two;
 mod user;
+mod year;
 
 use process::{Operator, Outcome};
 use sim::Sim;

@@ -86,11 +86,16 @@ pub const REGION: &str = "eu-central-1";
 
 impl Sim {
     pub fn new() -> Self {
+        Self::of(&test::owner().uid)
+    }
+
+    /// The same for an object of this UID, which decides when its keys are due.
+    pub fn of(uid: &str) -> Self {
         let spec: SesSmtpCredentialSpec =
             serde_json::from_value(serde_json::json!({ "region": REGION })).unwrap();
         let mut object = SesSmtpCredential::new("mailer", spec);
         object.metadata.namespace = Some("shop".into());
-        object.metadata.uid = Some(test::owner().uid);
+        object.metadata.uid = Some(uid.to_owned());
         let settings = Settings {
             installation: test::installation(),
             regions: crate::region::RegionTable::default(),
