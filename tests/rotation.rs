@@ -173,3 +173,52 @@ async fn revoked_keys_go_at_once() {
     bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }
+
+/// A condition's status and reason, and what `status.endpoints[].login` says.
+async fn login_is(bed: &Bed, condition: &str, outcome: &str) -> Object {
+    let object = bed.reads("shop", "mailer", "LoginVerified", condition).await.unwrap();
+    let login = object.status.as_ref().unwrap().endpoints[0].login.clone().unwrap();
+    assert_eq!(login.outcome, outcome);
+    object
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_login_from_passing_is_told_apart() {
+    for (reply, reason, outcome) in [
+        ("535 Authentication Credentials Invalid", "LoginRejected", "Refused"),
+        ("535 Account not subscribed to SES", "AccountNotSubscribed", "NotSubscribed"),
+    ] {
+        let (bed, operator) = bed().await;
+        bed.aws.inject(Fault::on("AUTH", FaultKind::Smtp { reply: reply.into() }).times(u64::MAX));
+        bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
+        let stalled = bed.reads("shop", "mailer", "Stalled", &format!("True {reason}")).await.unwrap();
+        assert_eq!(condition(&stalled, "Ready"), format!("False {reason}"));
+        login_is(&bed, &format!("False {reason}"), outcome).await;
+        // It heals by itself.
+        bed.aws.clear_faults();
+        let ready = bed.ready("shop", "mailer").await.unwrap();
+        assert_eq!(condition(&ready, "LoginVerified"), "True LoginVerified");
+        operator.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_be_asked_the_setting_decides() {
+    for (setting, ready) in [("auto", "True Provisioned"), ("required", "False WaitingForLogin")] {
+        let (bed, operator) = bed().await;
+        operator.stop().await.unwrap();
+        let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
+        // Nobody is listening there.
+        let endpoints = bed.folder().join("nowhere.yaml");
+        std::fs::write(&endpoints, "eu-central-1: {host: localhost, starttls: [1], tls: []}\n").unwrap();
+        launch.environment.insert("SES_SMTP_ENDPOINTS_FILE".into(), endpoints.display().to_string());
+        launch.environment.insert("SES_SMTP_VERIFY_LOGIN".into(), setting.into());
+        let operator = launch.start().await.unwrap();
+        bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
+        let object = login_is(&bed, "Unknown EndpointUnreachable", "Unreachable").await;
+        let object = bed.reads("shop", &object.metadata.name.unwrap(), "Ready", ready).await.unwrap();
+        let waits = condition(&object, "Reconciling");
+        assert_eq!(waits, if setting == "required" { "True WaitingForLogin" } else { "" });
+        operator.stop().await.unwrap();
+    }
+}

@@ -89,9 +89,14 @@ fn limit(identity: &Identity, step: &Step) -> Step {
             Reason::PolicyTooLarge,
             format!("IAM refuses the policy of user {user} as too large: list fewer or shorter addresses"),
         ),
-        _ => blocked(
+        Step::MintKey => blocked(
             Reason::KeyQuotaExceeded,
             format!("IAM refuses another access key for user {user}: delete keys that nothing uses"),
+        ),
+        _ => wait(
+            Reason::AwsUnavailable,
+            None,
+            format!("IAM refused a call for user {user} with code LimitExceeded"),
         ),
     }
 }

@@ -17,6 +17,9 @@ use crate::world::{Quarantine, Suspicion};
 /// What was changed less than this before a credential report was made may not be in it yet.
 pub const REPORT_LAG: SignedDuration = SignedDuration::from_mins(5);
 
+/// How much our clock and IAM's may differ.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
+
 /// What is amiss with a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
@@ -79,7 +82,16 @@ pub fn keys_differ(record: &Record, slots: &[KeySlot], generated: Timestamp, lag
     let in_overlap = previous.is_some_and(|previous| previous.deactivated_at.is_none());
     let active = slots.iter().filter(|slot| slot.active).count();
     let most = 1 + usize::from(previous.is_some());
-    active != 1 + usize::from(in_overlap) || slots.len() > most
+    active != 1 + usize::from(in_overlap)
+        || slots.len() > most
+        || !slots.iter().any(|slot| is_published(record, slot))
+}
+
+/// True if the slot can hold the published key: Active, and as old as the record says, as far as
+/// clocks agree.
+fn is_published(record: &Record, slot: &KeySlot) -> bool {
+    let apart = |issued: Timestamp| slot.created.duration_since(issued).abs();
+    slot.active && record.issued_at.is_none_or(|issued| apart(issued) <= CLOCKS)
 }
 
 #[cfg(test)]
@@ -233,6 +245,11 @@ mod tests {
             assert_eq!(keys_differ(record, &slots, late, REPORT_LAG), expected, "{slots:?}");
             assert!(!keys_differ(record, &slots, time(60), REPORT_LAG), "too young to be judged");
         }
+        let exchanged = [KeySlot { active: true, created: time(1800) }];
+        assert!(
+            keys_differ(&alone, &exchanged, late, REPORT_LAG),
+            "another key than the one that was issued"
+        );
         let busy = Record { attempt: Some("n".into()), ..record(&key(1)) };
         assert!(!keys_differ(&busy, &[], late, REPORT_LAG));
     }
