@@ -13,7 +13,7 @@ use crate::world::{Basis, Publish, SecretView};
 use super::keys::{self, Slot};
 use super::mutant::{Mutant, is};
 use super::view::{Need, View};
-use super::{drift, login, repair, retire, user, wait};
+use super::{login, repair, retire, user, wait};
 
 /// How often a conditional write is tried again after it was refused as outdated.
 pub const MAX_CONFLICTS: u32 = 3;
@@ -37,7 +37,7 @@ pub fn replace_key(view: &View) -> Option<Step> {
 
 /// What can be done while a rotation waits.
 fn beside(view: &View) -> Option<Step> {
-    user::up_to_date(view).or_else(|| repair::secret(view)).or_else(|| drift::released(view))
+    user::up_to_date(view).or_else(|| repair::secret(view))
 }
 
 /// What was just done in vain is not done again at once.
