@@ -3,6 +3,7 @@
 //! [`World::after`] folds the effect of a step in. It never decides, and it never guesses: an
 //! unclear outcome is kept as unclear.
 
+mod failures;
 mod fold;
 mod parts;
 

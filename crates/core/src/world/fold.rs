@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::iam::{Blocker, Failure, KeyStatus, UserFacts};
+use crate::iam::{KeyStatus, UserFacts};
 use crate::key::KeyId;
 use crate::login::Login;
 use crate::secret::{Content, SecretFacts};
-use crate::step::{Effect, Refusal, SecretWrite, Step};
+use crate::step::{Effect, SecretWrite, Step};
 
-use super::{
-    Applied, Basis, Failed, Fence, KeyLogin, Listing, Minted, Publish, Rejected, SecretView, UserView, World,
-};
+use super::{Applied, Fence, KeyLogin, Listing, Minted, Publish, Rejected, SecretView, UserView, World};
 
 impl World {
     /// The world after `step` had `effect`.
@@ -141,7 +139,7 @@ impl World {
         });
     }
 
-    fn detached(&mut self, policy: &str, now: Timestamp) {
+    pub(super) fn detached(&mut self, policy: &str, now: Timestamp) {
         self.teardown.detached.insert(policy.to_owned());
         self.memo.suspicion.quarantine = None;
         self.memo.suspicion.lifted = true;
@@ -167,7 +165,7 @@ impl World {
     }
 
     /// A key is gone; `proof` if it was there until this very call.
-    fn deleted(&mut self, id: &KeyId, proof: bool) {
+    pub(super) fn deleted(&mut self, id: &KeyId, proof: bool) {
         for listing in &mut self.listings {
             listing.list.keys.retain(|key| &key.id != id);
         }
@@ -229,145 +227,6 @@ impl World {
         if !rotated && !provisioned {
             let count = self.memo.losses.map_or(0, |(count, _)| count);
             self.memo.losses = Some((count.saturating_add(1), now));
-        }
-    }
-
-    /// A right that ends at our path is denied on a user that isn't there as well: IAM knows no path
-    /// of it. Not listed under our path, it is absent; or, if its name is taken, somebody else's.
-    fn user_listed(&mut self, found: bool, now: Timestamp) {
-        self.listed = Some(found);
-        if found {
-            return;
-        }
-        let Some((step, _)) = self.failed.take() else { return };
-        self.listed = None;
-        match self.user {
-            UserView::Exists => self.user = UserView::Elsewhere,
-            _ => self.iam_failed(&step, Failure::Absent, now),
-        }
-    }
-
-    fn iam_failed(&mut self, step: &Step, failure: Failure, now: Timestamp) {
-        match (step, &failure) {
-            // The denial stands that was looked into.
-            (Step::FindUser, _) => self.listed = Some(true),
-            (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
-            (Step::DeleteKey(id), Failure::Absent) => self.deleted(id, false),
-            (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy, now),
-            (Step::DeletePolicy, Failure::Absent) => self.teardown.policy_gone = true,
-            (Step::DeleteUser, Failure::Absent) => self.teardown.user_gone = true,
-            (Step::DeleteUser, Failure::Conflict(blocker)) => self.blocked(*blocker, now),
-            (Step::ReadLastUsed(id), Failure::Absent) => {
-                self.last_used.insert(id.clone(), None);
-            }
-            // The user is there or about to be: what IAM doesn't know is the boundary's policy. Or a list
-            // has just shown the key: which is true, the next pass's lists tell (R6); believed at once,
-            // a wrong answer would leave a key that works and that no record names.
-            (Step::CreateUser | Step::PutBoundary | Step::DeactivateKey(_), Failure::Absent) => {
-                self.fail(step, Failed::Iam(failure));
-            }
-            (_, Failure::Absent) => self.user_unknown(step, failure, now),
-            _ => {
-                self.note_unclear(step, &failure, now);
-                self.fail(step, Failed::Iam(failure));
-            }
-        }
-    }
-
-    /// The name is taken. Read as missing before that, it is taken and missing by turns: no end to it.
-    fn user_exists(&mut self, step: &Step, failure: Failure) {
-        if matches!(self.user, UserView::Missing { .. }) {
-            self.fail(step, Failed::Iam(failure));
-        }
-        self.user = UserView::Exists;
-    }
-
-    fn blocked(&mut self, blocker: Blocker, now: Timestamp) {
-        let attached = blocker == Blocker::AttachedPolicies;
-        self.teardown.detached_in_vain |= attached && !self.teardown.detached.is_empty();
-        self.teardown.blocker = Some((blocker, now));
-        self.teardown.conflicts += 1;
-    }
-
-    /// IAM doesn't know the user: it lags behind our own `CreateUser`, or the user is gone.
-    fn user_unknown(&mut self, step: &Step, failure: Failure, now: Timestamp) {
-        match self.user {
-            UserView::Found(_) if self.contradicted => self.fail(step, Failed::Iam(failure)),
-            UserView::Fresh { .. } => self.lag = Some((self.lag.map_or(1, |(count, _)| count + 1), now)),
-            UserView::Missing { first, .. } => self.user = UserView::Missing { first, last: now },
-            _ => {
-                self.contradicted = matches!(self.user, UserView::Found(_));
-                self.user = UserView::Missing { first: now, last: now };
-            }
-        }
-    }
-
-    fn note_unclear(&mut self, step: &Step, failure: &Failure, now: Timestamp) {
-        let key_call = matches!(step, Step::MintKey | Step::DeleteKey(_));
-        if key_call && *failure == Failure::Unclear {
-            self.memo.unclear = Some(now);
-        }
-        self.memo.retry |= key_call;
-    }
-
-    fn fail(&mut self, step: &Step, failed: Failed) {
-        self.failed = Some((step.clone(), failed));
-    }
-
-    fn refused(&mut self, step: &Step, refusal: Refusal, now: Timestamp) {
-        match (step, &refusal) {
-            (Step::RemoveFinalizer, Refusal::NotFound) => self.object.finalizer = false,
-            (Step::WriteSecret(SecretWrite::Release), Refusal::NotFound) => {
-                self.teardown.secret_released = true;
-            }
-            (Step::WriteSecret(write), Refusal::Conflict | Refusal::NotFound | Refusal::Exists) => {
-                self.outdated(write, step, refusal);
-            }
-            (Step::WriteSecret(write), _) => {
-                self.note_publish(write, &refusal, now);
-                self.fail(step, Failed::Cluster(refusal));
-            }
-            _ => self.fail(step, Failed::Cluster(refusal)),
-        }
-    }
-
-    /// The Secret is not as it was read: what was seen of it is dropped, so it is read again.
-    fn outdated(&mut self, write: &SecretWrite, step: &Step, refusal: Refusal) {
-        self.attempt.conflicts += 1;
-        match write {
-            SecretWrite::Fence(_) | SecretWrite::Annotate(_) | SecretWrite::Repair { .. } => {
-                self.keep_basis();
-            }
-            SecretWrite::Create(_) => {
-                self.attempt.publish = Publish::Refused;
-                self.memo.retry = true;
-                self.fail(step, Failed::Cluster(refusal));
-            }
-            SecretWrite::Placeholder(_) => self.fail(step, Failed::Cluster(refusal)),
-            _ => {}
-        }
-        self.secret = SecretView::Unlooked;
-    }
-
-    /// What the keys were listed against must still hold when the fence is placed after all. The list
-    /// of a user made in this pass is the empty one.
-    fn keep_basis(&mut self) {
-        let listed = !self.listings.is_empty() || matches!(self.user, UserView::Fresh { .. });
-        if listed && self.attempt.basis.is_none() {
-            self.attempt.basis = self.secret().map(Basis::of);
-        }
-    }
-
-    fn note_publish(&mut self, write: &SecretWrite, refusal: &Refusal, now: Timestamp) {
-        if !matches!(write, SecretWrite::Create(_) | SecretWrite::Publish(_)) {
-            return;
-        }
-        self.memo.retry = true;
-        if *refusal == Refusal::Unclear {
-            self.attempt.publish = Publish::Unclear;
-            self.memo.unclear = Some(now);
-        } else {
-            self.attempt.publish = Publish::Refused;
         }
     }
 }
