@@ -23,7 +23,12 @@ async fn bed() -> (Bed, Operator) {
     let aws = Config { regions: vec![REGION.into()], time_scale: SCALE, ..Config::default() };
     let bed = Bed::start(Options { aws, audit: true, ..Options::default() }).await.unwrap();
     bed.namespace("shop").await.unwrap();
-    let operator = bed.launch(Path::new(BINARY)).await.unwrap().start().await.unwrap();
+    let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
+    // Looks at the account come thick and fast at this scale, and have a suite of their own.
+    for interval in ["SES_SMTP_DRIFT_INTERVAL", "SES_SMTP_SWEEP_INTERVAL"] {
+        launch.environment.insert(interval.into(), "0s".into());
+    }
+    let operator = launch.start().await.unwrap();
     (bed, operator)
 }
 
