@@ -27,12 +27,9 @@ async fn bed() -> Bed {
 
 /// What the operator sent to IAM since the last look, by action.
 fn iam(bed: &Bed) -> BTreeMap<String, u64> {
-    let counts = bed.aws.counts();
+    let calls = bed.iam_calls();
     bed.aws.reset_journal();
-    counts
-        .into_iter()
-        .filter(|(action, _)| action != "GetCallerIdentity" && !action.chars().all(char::is_uppercase))
-        .collect()
+    calls
 }
 
 /// What the operator asked of the API server in a namespace, as `verb resource`, but for watches.

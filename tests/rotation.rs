@@ -23,12 +23,7 @@ async fn bed() -> (Bed, Operator) {
     let aws = Config { regions: vec![REGION.into()], time_scale: SCALE, ..Config::default() };
     let bed = Bed::start(Options { aws, audit: true, ..Options::default() }).await.unwrap();
     bed.namespace("shop").await.unwrap();
-    let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
-    // Looks at the account come thick and fast at this scale, and have a suite of their own.
-    for interval in ["SES_SMTP_DRIFT_INTERVAL", "SES_SMTP_SWEEP_INTERVAL"] {
-        launch.environment.insert(interval.into(), "0s".into());
-    }
-    let operator = launch.start().await.unwrap();
+    let operator = bed.launch(Path::new(BINARY)).await.unwrap().start().await.unwrap();
     (bed, operator)
 }
 
@@ -56,15 +51,6 @@ async fn one_key_left(bed: &Bed, object: &Object) {
     })
     .await
     .unwrap();
-}
-
-/// Calls to IAM and SMTP since the last look.
-fn calls(bed: &Bed) -> BTreeMap<String, u64> {
-    let counts = bed.aws.counts();
-    counts
-        .into_iter()
-        .filter(|(action, _)| action.starts_with(char::is_uppercase) && action != "AUTH")
-        .collect()
 }
 
 /// Writes of Secrets so far.
@@ -105,7 +91,7 @@ async fn a_whole_rotation_costs_exactly_what_it_must() {
     ];
     let expected: BTreeMap<String, u64> =
         expected.into_iter().map(|(action, count)| (action.to_owned(), count)).collect();
-    assert_eq!(calls(&bed), expected);
+    assert_eq!(bed.iam_calls(), expected);
     eventually("fence, publish, deactivated-at and the end of previous", SOON, async || {
         let writes = secret_writes(&bed) - written;
         if writes == 4 { Ok(Some(())) } else { Error::wrong(format!("{writes} writes")) }

@@ -210,7 +210,7 @@ async fn a_second_change_waits_for_a_slot_and_a_port_needs_no_key() {
     })
     .await
     .unwrap();
-    assert!(bed.aws.counts().is_empty(), "{:?}", bed.aws.counts());
+    assert!(bed.iam_calls().is_empty(), "{:?}", bed.iam_calls());
     // There and back within the overlap.
     bed.patch("shop", "mailer", json!({ "region": "eu-west-1", "endpoint": null })).await.unwrap();
     bed.ready("shop", "mailer").await.unwrap();

@@ -30,6 +30,13 @@ const MANIFESTS: [&str; 4] = [
     "deploy/base/rbac.yaml",
     "deploy/base/deployment.yaml",
 ];
+/// Calls that are about the account or the caller and about no user.
+const LOOKS: [&str; 4] = [
+    "GetCallerIdentity",
+    "GetAccountAuthorizationDetails",
+    "GenerateCredentialReport",
+    "GetCredentialReport",
+];
 /// How long anything may take that isn't waited for on purpose.
 pub const SOON: Duration = Duration::from_mins(1);
 
@@ -249,6 +256,13 @@ impl Bed {
             Api::<Event>::namespaced(self.client.clone(), namespace).list(&ListParams::default()).await?;
         let told = |event: Event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
         Ok(events.items.into_iter().map(told).collect())
+    }
+
+    /// Calls to IAM so far, by action: those that passes make. Looks at the whole account come as time
+    /// goes by, and logins are not IAM's.
+    pub fn iam_calls(&self) -> BTreeMap<String, u64> {
+        let of_pass = |action: &str| !LOOKS.contains(&action) && !action.chars().all(char::is_uppercase);
+        self.aws.counts().into_iter().filter(|(action, _)| of_pass(action)).collect()
     }
 
     /// The IAM user of an object, found by its tag.
