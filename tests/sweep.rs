@@ -297,3 +297,33 @@ async fn a_look_at_five_thousand_users_costs_its_pages() {
     assert_eq!(counts, BTreeMap::new(), "and nothing else");
     println!("drift: {looks} looks at 5,000 users, {pages} pages, {reports} reports");
 }
+
+/// Two clusters with one cluster id and one account: each sees the other's users without an object,
+/// and leaves them alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installations_of_one_cluster_id_keep_to_their_own() {
+    let (here, launch) = bed(SCALE).await;
+    let (there, mut other) = bed(SCALE).await;
+    for variable in ["AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_STS"] {
+        other.environment.insert(variable.into(), here.aws.iam_url());
+    }
+    // Its endpoints are another stand-in's, which doesn't know the keys.
+    other.environment.insert("SES_SMTP_VERIFY_LOGIN".into(), "off".into());
+    let operators = [launch.start().await.unwrap(), other.start().await.unwrap()];
+    provisioned(&here, "mailer").await;
+    there.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
+    there.ready("shop", "mailer").await.unwrap();
+    let before = here.aws.users();
+    assert_eq!(before.len(), 2);
+    for operator in &operators {
+        sweeps(operator, "orphans", 4.0).await;
+    }
+    let kept = |user: &UserSnapshot| user.keys.len() == 1 && user.keys[0].is_active();
+    let after = here.aws.users();
+    assert!(after.iter().all(kept), "{after:?}");
+    let tags = |users: &[UserSnapshot]| users.iter().map(|user| user.tags.clone()).collect::<Vec<_>>();
+    assert_eq!(tags(&after), tags(&before));
+    for operator in operators {
+        operator.stop().await.unwrap();
+    }
+}

@@ -26,7 +26,7 @@ async fn lives(launch: &Launch, time: Duration) -> usize {
 
 /// The operator is killed every few seconds.
 pub async fn storm() {
-    let (objects, seconds) = if full() { (200, 600) } else { (50, 40) };
+    let (objects, seconds) = if full() { (200, 600) } else { (50, 60) };
     let stage = Stage::set(objects).await;
     stage.rotate_by_age().await;
     let pods = stage.pods();
