@@ -9,5 +9,3 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod process;
-#[cfg(test)]
-mod test;

@@ -20,7 +20,7 @@ use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 use zeroize::Zeroize as _;
 
-use super::reply::{Call, HeaderTap, timestamp};
+use super::reply::{Call, HeaderTap, following, timestamp};
 use super::{Action, Activity, CallRecorder, Iam, MintedKey, Reply, Session, details, errors, report};
 
 /// Keys that a list may hold. A user holds two, and a race at IAM has been seen to make eight.
@@ -241,11 +241,8 @@ fn read_state(state: &ReportStateType) -> Option<ReportState> {
 }
 
 fn read_names(output: ListUsersOutput, marker: Option<&str>) -> Option<NamePage> {
-    let next = if output.is_truncated { Some(output.marker?) } else { None };
-    // A page that is followed by itself would be read for ever.
-    let loops = next.is_some() && next.as_deref() == marker;
-    let names = output.users.into_iter().map(|user| user.user_name).collect();
-    (!loops).then_some(NamePage { names, next })
+    let next = following(output.is_truncated, output.marker, marker)?;
+    Some(NamePage { names: output.users.into_iter().map(|user| user.user_name).collect(), next })
 }
 
 /// A page of a list of keys.

@@ -9,15 +9,11 @@ use percent_encoding::percent_decode_str;
 use ses_smtp_core::iam::UserFacts;
 use ses_smtp_core::inventory::{UserPage, UserRow};
 
-use super::reply::timestamp;
+use super::reply::{following, timestamp};
 
 /// The page that was asked for with `marker`; `None` if any part of it can't be read.
 pub(super) fn read(output: GetAccountAuthorizationDetailsOutput, marker: Option<&str>) -> Option<UserPage> {
-    let next = if output.is_truncated { Some(output.marker?) } else { None };
-    // A page that is followed by itself would be read for ever.
-    if next.is_some() && next.as_deref() == marker {
-        return None;
-    }
+    let next = following(output.is_truncated, output.marker, marker)?;
     let users = output.user_detail_list.unwrap_or_default().into_iter();
     Some(UserPage { users: users.map(row).collect::<Option<_>>()?, next })
 }

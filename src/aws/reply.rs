@@ -197,3 +197,14 @@ fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
         Err(Failure::Unclear) => "unclear",
     }
 }
+
+/// Where the page after the one asked for with `asked` begins: `Some(None)` if that was the last,
+/// `None` if the reply can't be believed. A page that is followed by itself would be read for ever.
+pub(super) fn following(
+    truncated: bool,
+    marker: Option<String>,
+    asked: Option<&str>,
+) -> Option<Option<String>> {
+    let next = if truncated { Some(marker?) } else { None };
+    (next.is_none() || next.as_deref() != asked).then_some(next)
+}

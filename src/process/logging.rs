@@ -62,7 +62,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test::Log;
+    use testbed::Log;
 
     fn logged(format: LogFormat, filter: &str, act: impl FnOnce()) -> String {
         let log = Log::default();

@@ -1,7 +1,6 @@
 //! The world of one case: a namespace of the shared API server, an AWS of its own, and made time.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +19,8 @@ use ses_smtp_core::names::tag;
 use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, SmtpEndpoint};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
+
+use testbed::Log;
 
 use crate::fault::{Fault, Script, Strike};
 use crate::judge::{Judge, Scene};
@@ -64,27 +65,6 @@ impl Bed {
             serde_json::from_value(serde_json::json!({ "metadata": { "name": namespace } })).unwrap();
         Api::<Namespace>::all(self.admin.clone()).create(&PostParams::default(), &body).await.unwrap();
         World::new(self.admin.clone(), namespace, quota_lag).await
-    }
-}
-
-/// A log in memory.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

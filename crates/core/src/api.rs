@@ -37,7 +37,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct SesSmtpCredentialSpec {
     /// AWS Region of the SES SMTP endpoint, such as `eu-central-1`. The password is valid there
-    /// only. Changing it issues a new key; the old one stays usable for 24 hours.
+    /// only. Changing it issues a new key; the old one stays usable for
+    /// `rotation.overlap`.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new(region_rule()).message("must be the code of an AWS Region, such as eu-central-1: lower-case letters, hyphens and a number"))]
     pub region: String,
@@ -136,7 +137,7 @@ const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k
 /// When the key is replaced by a new one.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new(OVERLAP_RULE).message("overlap must be shorter than interval"))]
+#[x_kube(validation = Rule::new(overlap_rule()).message("overlap must be shorter than interval"))]
 pub struct RotationSpec {
     /// A new key this often, such as `2160h` for 90 days; at least `1h`. Absent: never. Objects of
     /// one interval don't all rotate at once: each is up to a twentieth of it early.
@@ -167,7 +168,12 @@ fn duration_rule(least: &str) -> String {
 }
 
 /// CEL: the overlap is shorter than the interval, if both are durations at all.
-const OVERLAP_RULE: &str = r"!has(self.interval) || !has(self.overlap) || !self.interval.matches('^([0-9]+([.][0-9]+)?[hms])+$') || !self.overlap.matches('^([0-9]+([.][0-9]+)?[hms])+$') || duration(self.overlap) < duration(self.interval)";
+fn overlap_rule() -> String {
+    let both = ["interval", "overlap"];
+    let unless =
+        both.map(|field| format!("!has(self.{field}) || !self.{field}.matches('{DURATION_PATTERN}')"));
+    format!("{} || duration(self.overlap) < duration(self.interval)", unless.join(" || "))
+}
 
 /// What the credential may be used for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]

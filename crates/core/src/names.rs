@@ -11,6 +11,11 @@ pub const AWS_ACCOUNT: &str = "ses-smtp.dev/aws-account";
 /// Managed policies that AWS attaches to a user whose key it found in public.
 pub const QUARANTINE_POLICIES: [&str; 3] =
     ["AWSCompromisedKeyQuarantineV3", "AWSCompromisedKeyQuarantineV2", "AWSCompromisedKeyQuarantine"];
+/// ARNs of those policies in a partition.
+pub fn quarantine_arns(partition: &str) -> [String; 3] {
+    QUARANTINE_POLICIES.map(|name| format!("arn:{partition}:iam::aws:policy/{name}"))
+}
+
 /// Name of the user's one inline policy.
 pub const POLICY_NAME: &str = "ses-smtp-send";
 

@@ -87,6 +87,9 @@ impl Durations {
     }
 }
 
+/// How much our clock and IAM's may differ.
+pub const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
+
 /// A duration in hours, minutes and seconds, such as `2160h` or `1h30m`; `None` for anything else,
 /// and for one that is out of all bounds.
 pub fn parse(text: &str) -> Option<SignedDuration> {

@@ -7,6 +7,7 @@
 mod bed;
 mod canary;
 mod error;
+mod log;
 pub mod mail;
 mod operator;
 mod pods;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use bed::{Bed, Options, SOON, manifest};
 pub use error::Error;
+pub use log::Log;
 pub use operator::{Launch, Operator, Usage, get};
 pub use pods::{Pods, Seen};
 pub use read::{Credential, Object, condition};

@@ -13,7 +13,7 @@ use ses_smtp_core::password::derive;
 use ses_smtp_core::region::{Partition, RegionName};
 
 use super::*;
-use crate::test::Log;
+use testbed::Log;
 
 mod failures;
 mod inventory;

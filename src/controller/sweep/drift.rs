@@ -7,16 +7,17 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::desired::Goal;
+use ses_smtp_core::desired::{Goal, Identity};
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::{CredentialReport, KeySlot, ReportState, UserRow};
 use ses_smtp_core::reason::Reason;
+use ses_smtp_core::record::Record;
 use ses_smtp_core::status::Note;
 use ses_smtp_core::sweep::drift::{Findings, REPORT_LAG, compare, keys_differ};
 use ses_smtp_core::time::{after, shortened};
 use ses_smtp_core::world::Suspicion;
 
-use super::{Incomplete, Sweeper};
+use super::{Incomplete, Sweeper, pages};
 use crate::controller::cache::key_of;
 
 /// IAM makes a credential report this often at most.
@@ -38,16 +39,18 @@ pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incom
     forget_the_dead(sweeper, reports);
     let mut left = objects.clone();
     let mut foreign = Vec::new();
-    sweeper
-        .pages(|page| {
-            for user in page.users {
-                let Some(object) = left.remove(&user.name) else { continue };
-                foreign.extend(compared(sweeper, object, &user, began));
-            }
-        })
-        .await?;
-    for object in left.into_values().filter(|object| is_older(sweeper, object, began)) {
-        suspect(sweeper, &object, Suspicion { user: true, ..Suspicion::default() });
+    pages(&*sweeper.context.iam, |page| {
+        for user in page.users {
+            let Some(object) = left.remove(&user.name) else { continue };
+            foreign.extend(compared(sweeper, object, &user, began));
+        }
+    })
+    .await?;
+    for object in left.into_values() {
+        let goal = Goal::of(&object, &sweeper.context.settings);
+        if settled(sweeper, goal.identity(), began).is_some() {
+            suspect(sweeper, &object, Suspicion { user: true, ..Suspicion::default() });
+        }
     }
     for (object, found) in foreign {
         tell(sweeper, reports, &object, found).await;
@@ -77,12 +80,17 @@ fn expected(sweeper: &Sweeper) -> HashMap<String, Arc<SesSmtpCredential>> {
     objects.filter_map(named).collect()
 }
 
-/// True if the object had its user before this look began: its Secret tells of a key.
-fn is_older(sweeper: &Sweeper, object: &SesSmtpCredential, began: Timestamp) -> bool {
-    let goal = Goal::of(object, &sweeper.context.settings);
-    let facts = sweeper.context.cache.get(&key_of(goal.identity()));
-    let issued = facts.and_then(|facts| facts.record.issued_at);
-    issued.is_some_and(|issued| after(issued, sweeper.context.settings.durations.settle) < began)
+/// What the object's Secret says of it, as the watch shows.
+fn recorded(sweeper: &Sweeper, identity: &Identity) -> Option<Record> {
+    Some(sweeper.context.cache.get(&key_of(identity))?.record)
+}
+
+/// What the Secret says of an object whose user there was before this look began, if that is so: one
+/// that was only just made has no policy yet.
+fn settled(sweeper: &Sweeper, identity: &Identity, began: Timestamp) -> Option<Record> {
+    let record = recorded(sweeper, identity)?;
+    let settle = sweeper.context.settings.durations.settle;
+    (after(record.issued_at?, settle) < began).then_some(record)
 }
 
 fn compared(
@@ -93,12 +101,11 @@ fn compared(
 ) -> Option<(Arc<SesSmtpCredential>, Vec<String>)> {
     let Goal::Serve(desired) = Goal::of(&object, &sweeper.context.settings) else { return None };
     let Findings { mut suspicion, foreign } = compare(&desired, user, now);
-    let facts = sweeper.context.cache.get(&key_of(&desired.identity));
-    let answered = facts.is_some_and(|facts| facts.record.quarantined_at.is_some());
-    suspicion.lifted = answered && suspicion.quarantine.is_none();
-    // A user that was only just made has no policy yet.
-    if suspicion != Suspicion::default() && is_older(sweeper, &object, now) {
-        suspect(sweeper, &object, suspicion);
+    if let Some(record) = settled(sweeper, &desired.identity, now) {
+        suspicion.lifted = record.quarantined_at.is_some() && suspicion.quarantine.is_none();
+        if suspicion != Suspicion::default() {
+            suspect(sweeper, &object, suspicion);
+        }
     }
     (!foreign.is_empty()).then_some((object, foreign))
 }
@@ -168,7 +175,7 @@ fn report_compared(
 
 fn keys_of(sweeper: &Sweeper, object: &SesSmtpCredential, slots: &[KeySlot], generated: Timestamp) -> bool {
     let goal = Goal::of(object, &sweeper.context.settings);
-    let facts = sweeper.context.cache.get(&key_of(goal.identity()));
     let lag = shortened(REPORT_LAG, sweeper.context.clock.scale());
-    facts.is_some_and(|facts| keys_differ(&facts.record, slots, generated, lag))
+    let record = recorded(sweeper, goal.identity());
+    record.is_some_and(|record| keys_differ(&record, slots, generated, lag))
 }

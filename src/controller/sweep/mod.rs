@@ -23,6 +23,7 @@ use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
 use super::Context;
+use crate::aws::Iam;
 
 pub use orphans::{live as live_uids, remove as remove_orphan, users as users_of_cluster};
 
@@ -132,17 +133,17 @@ impl Sweeper {
     fn scope(&self) -> Scope<'_> {
         Scope { installation: &self.context.settings.installation, namespaces: None }
     }
+}
 
-    /// Shows every page of the account's users.
-    async fn pages(&self, mut each: impl FnMut(UserPage)) -> Result<(), Failure> {
-        let mut marker: Option<String> = None;
-        loop {
-            let page = self.context.iam.get_account_authorization_details(marker.as_deref()).await?;
-            marker.clone_from(&page.next);
-            each(page);
-            if marker.is_none() {
-                return Ok(());
-            }
+/// Shows every page of the account's users.
+async fn pages(iam: &dyn Iam, mut each: impl FnMut(UserPage)) -> Result<(), Failure> {
+    let mut marker: Option<String> = None;
+    loop {
+        let page = iam.get_account_authorization_details(marker.as_deref()).await?;
+        marker.clone_from(&page.next);
+        each(page);
+        if marker.is_none() {
+            return Ok(());
         }
     }
 }

@@ -6,14 +6,14 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::iam::{Blocker, Failure, KeyStatus, UserFacts};
+use ses_smtp_core::iam::{Blocker, Failure, KeyStatus, ListedKey, UserFacts};
 use ses_smtp_core::identity::Installation;
-use ses_smtp_core::names::{POLICY_NAME, QUARANTINE_POLICIES, tag};
+use ses_smtp_core::names::{POLICY_NAME, quarantine_arns, tag};
 use ses_smtp_core::region::Partition;
 use ses_smtp_core::sweep::Scope;
-use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, Rules, may_act};
+use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, may_act};
 
-use super::{Incomplete, Sweeper};
+use super::{Incomplete, Sweeper, pages};
 use crate::aws::{Activity, Iam};
 
 /// Objects per page of a list.
@@ -26,9 +26,10 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incompl
         return Ok(());
     }
     let mut census = Census::default();
-    sweeper.pages(|page| census.add(&sweeper.scope(), &page.users, &live)).await?;
+    let iam = &*sweeper.context.iam;
+    pages(iam, |page| census.add(&sweeper.scope(), &page.users, &live)).await?;
     let now = sweeper.context.clock.now();
-    let plan = memory.plan(census, rules(sweeper), now);
+    let plan = memory.plan(census, sweeper.context.sweep_rules, now);
     sweeper.context.metrics.orphans(plan.orphans);
     if plan.held_back > 0 {
         tracing::warn!(
@@ -38,18 +39,13 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incompl
         );
     }
     for (orphan, fate) in &plan.acts {
-        let done =
-            end(&*sweeper.context.iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
+        let done = end(iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
         if done.is_err() {
             memory.failed(orphan);
         }
         log(orphan, *fate, done.err());
     }
     Ok(())
-}
-
-fn rules(sweeper: &Sweeper) -> Rules {
-    sweeper.context.sweep_rules
 }
 
 fn log(orphan: &Orphan, fate: Fate, failure: Option<Failure>) {
@@ -89,22 +85,22 @@ pub async fn live(client: &Client) -> Result<BTreeSet<String>, kube::Error> {
 pub async fn users(iam: &dyn Iam, installation: &Installation) -> Result<Vec<Orphan>, Failure> {
     let live = BTreeSet::new();
     let scope = Scope { installation, namespaces: None };
-    let (mut marker, mut orphans) = (None::<String>, Vec::new());
-    loop {
-        let page = iam.get_account_authorization_details(marker.as_deref()).await?;
+    let mut orphans = Vec::new();
+    pages(iam, |page| {
         let ours = page.users.iter().filter(|user| scope.holds_but_for_install(user));
         orphans.extend(ours.filter_map(|user| Orphan::of(user, &live)));
-        marker = page.next;
-        if marker.is_none() {
-            return Ok(orphans);
-        }
-    }
+    })
+    .await?;
+    Ok(orphans)
 }
 
 /// Deletes an orphan with its keys and its policy, at once.
 pub async fn remove(iam: &dyn Iam, installation: &Installation, orphan: &Orphan) -> Result<(), Failure> {
     match still(iam, installation, orphan).await? {
-        Some(_) => delete(iam, &orphan.name, installation.partition).await,
+        Some(_) => {
+            let keys = iam.list_access_keys(&orphan.name).await?.keys;
+            delete(iam, &orphan.name, &keys, installation.partition).await
+        }
         None => Ok(()),
     }
 }
@@ -118,29 +114,20 @@ async fn end(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let Some(user) = still(iam, installation, orphan).await? else { return Ok(()) };
-    match fate {
-        Fate::Deactivate => {
-            deactivate(iam, &orphan.name).await?;
-            mark(iam, &orphan.name, user, tag::RELEASED, now).await
-        }
-        Fate::Release => mark(iam, &orphan.name, user, tag::RELEASED, now).await,
-        Fate::Delete if deletable(iam, &orphan.name).await? => {
-            delete(iam, &orphan.name, installation.partition).await
-        }
-        Fate::Suspend | Fate::Delete => suspend(iam, orphan, user, now).await,
+    let name = &orphan.name;
+    if fate == Fate::Release {
+        return mark(iam, name, user, tag::RELEASED, now).await;
     }
-}
-
-/// True if no key works any more. One that does was made Active again since the mark was set: by an
-/// object that came back for a while, or by somebody who needs it.
-async fn deletable(iam: &dyn Iam, user: &str) -> Result<bool, Failure> {
-    let keys = iam.list_access_keys(user).await?.keys;
-    Ok(keys.iter().all(|key| key.status == KeyStatus::Inactive))
-}
-
-async fn suspend(iam: &dyn Iam, orphan: &Orphan, user: UserFacts, now: Timestamp) -> Result<(), Failure> {
-    deactivate(iam, &orphan.name).await?;
-    mark(iam, &orphan.name, user, tag::ORPHANED_SINCE, now).await
+    let keys = iam.list_access_keys(name).await?.keys;
+    // One that works was made Active again since the mark was set: by an object that came back for a
+    // while, or by somebody who needs it.
+    let idle = keys.iter().all(|key| key.status == KeyStatus::Inactive);
+    if fate == Fate::Delete && idle {
+        return delete(iam, name, &keys, installation.partition).await;
+    }
+    deactivate(iam, name, &keys).await?;
+    let marked = if fate == Fate::Deactivate { tag::RELEASED } else { tag::ORPHANED_SINCE };
+    mark(iam, name, user, marked, now).await
 }
 
 /// The user as it is now, if it is still the one that was seen (S4).
@@ -167,8 +154,8 @@ fn is_same(installation: &Installation, orphan: &Orphan, user: &UserFacts) -> bo
         && !user.tags.contains_key(tag::RELEASED)
 }
 
-async fn deactivate(iam: &dyn Iam, user: &str) -> Result<(), Failure> {
-    for key in iam.list_access_keys(user).await?.keys {
+async fn deactivate(iam: &dyn Iam, user: &str, keys: &[ListedKey]) -> Result<(), Failure> {
+    for key in keys {
         if key.status != KeyStatus::Inactive {
             iam.update_access_key(user, &key.id, Activity::Inactive).await?;
         }
@@ -182,8 +169,8 @@ async fn mark(iam: &dyn Iam, name: &str, user: UserFacts, key: &str, now: Timest
     iam.tag_user(name, &tags).await
 }
 
-async fn delete(iam: &dyn Iam, user: &str, partition: Partition) -> Result<(), Failure> {
-    for key in iam.list_access_keys(user).await?.keys {
+async fn delete(iam: &dyn Iam, user: &str, keys: &[ListedKey], partition: Partition) -> Result<(), Failure> {
+    for key in keys {
         done(iam.delete_access_key(user, &key.id).await)?;
     }
     done(iam.delete_user_policy(user, POLICY_NAME).await)?;
@@ -198,8 +185,8 @@ async fn delete(iam: &dyn Iam, user: &str, partition: Partition) -> Result<(), F
 
 /// AWS's own quarantine keeps a user from being deleted; nothing else is taken off.
 async fn lift_quarantine(iam: &dyn Iam, user: &str, partition: Partition) -> Result<(), Failure> {
-    for name in QUARANTINE_POLICIES {
-        done(iam.detach_user_policy(user, &format!("arn:{partition}:iam::aws:policy/{name}")).await)?;
+    for arn in quarantine_arns(&partition.to_string()) {
+        done(iam.detach_user_policy(user, &arn).await)?;
     }
     Ok(())
 }

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::SignedDuration;
-
 use crate::iam::ListedKey;
 use crate::key::KeyId;
 use crate::record::{Previous, Record};
 use crate::secret::SecretFacts;
 use crate::step::{SecretWrite, Step};
-use crate::time::{after, seconds};
+use crate::time::{CLOCKS, after, seconds};
 
 use super::keys;
 use super::view::View;
-
-/// How much our clock and IAM's may differ.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 /// An owner reference that was removed is given back before anything else is written (S4).
 pub fn owner(view: &View) -> Option<Step> {

@@ -7,7 +7,7 @@ use crate::desired::Identity;
 use crate::iam::{Blocker, KeyStatus};
 use crate::identity::{Ownership, ownership};
 use crate::key::KeyId;
-use crate::names::QUARANTINE_POLICIES;
+use crate::names::quarantine_arns;
 use crate::reason::Reason;
 use crate::secret::SecretFacts;
 use crate::step::{End, SecretWrite, Step};
@@ -195,14 +195,9 @@ impl Scene<'_> {
         if let Some(step) = self.key_removed(said_at).filter(|_| teardown.detached.is_empty()) {
             return step;
         }
-        let arns = QUARANTINE_POLICIES.iter().map(|name| self.quarantine_arn(name));
-        let mut left = arns.filter(|arn| !teardown.detached.contains(arn));
-        left.next().map_or(Step::DeleteUser, Step::DetachPolicy)
-    }
-
-    fn quarantine_arn(&self, name: &str) -> String {
         let partition = self.identity.user_arn.split(':').nth(1).unwrap_or("aws");
-        format!("arn:{partition}:iam::aws:policy/{name}")
+        let mut left = quarantine_arns(partition).into_iter().filter(|arn| !teardown.detached.contains(arn));
+        left.next().map_or(Step::DeleteUser, Step::DetachPolicy)
     }
 
     fn foreign(&self, blocker: Blocker) -> Step {

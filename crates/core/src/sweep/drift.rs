@@ -11,14 +11,11 @@ use crate::identity::{Ownership, ownership, tags_hold};
 use crate::inventory::{KeySlot, UserRow};
 use crate::names::{POLICY_NAME, QUARANTINE_POLICIES};
 use crate::record::Record;
-use crate::time::after;
+use crate::time::{CLOCKS, after};
 use crate::world::{Quarantine, Suspicion};
 
 /// What was changed less than this before a credential report was made may not be in it yet.
 pub const REPORT_LAG: SignedDuration = SignedDuration::from_mins(5);
-
-/// How much our clock and IAM's may differ.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is amiss with a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
