@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aws_double::account::KeyState;
 use aws_double::{ACCOUNT, Caller, Config, UserSnapshot};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use testbed::{Bed, Credential, Error, Launch, Object, Operator, Options, SOON, eventually, mail};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
@@ -18,6 +19,8 @@ const REGION: &str = "eu-central-1";
 const SCALE: f64 = 1200.0;
 /// A key that no Secret names has to be two minutes old before it goes, in real time.
 const GROWN: Duration = Duration::from_mins(4);
+/// How far two dates that IAM tells may be off each other.
+const WHOLE_SECONDS: SignedDuration = SignedDuration::from_secs(2);
 const POLICY: &str = "ses-smtp-send";
 const CLUSTER: &str = "c1";
 const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/ses-smtp-boundary";
@@ -171,8 +174,14 @@ async fn a_quarantined_user_gets_a_new_key_at_once() {
     let (bed, launch) = bed(SCALE).await;
     let operator = launch.start().await.unwrap();
     let (object, leaked) = provisioned(&bed, "mailer").await;
-    let name = bed.user_of(&object).unwrap().name;
-    bed.aws.by_hand().quarantine(&name).unwrap();
+    let made = bed.user_of(&object).unwrap();
+    // IAM tells dates in whole seconds, and what it found in public is older than that.
+    eventually("a key that is surely older than its quarantine", SOON, async || {
+        Ok((made.keys[0].created.duration_until(Timestamp::now()) > WHOLE_SECONDS).then_some(()))
+    })
+    .await
+    .unwrap();
+    bed.aws.by_hand().quarantine(&made.name).unwrap();
     let user = user_is(&bed, &object, "the quarantine lifted", |user| user.attached.is_empty()).await;
     assert_eq!(user.keys.len(), 1);
     let now = bed.login("shop", "mailer").await.unwrap();
