@@ -79,6 +79,9 @@ async fn admission_refuses_what_can_t_be() {
             "without quotes, $",
         ),
         ("unicode", "{region: eu-central-1, policy: {fromAddresses: ['ä@example.com']}}", "in ASCII"),
+        ("more", "{region: eu-central-1, additionalRegions: [EU-WEST-1]}", "codes of AWS Regions"),
+        ("itself", "{region: eu-central-1, additionalRegions: [eu-central-1]}", "served anyway"),
+        ("double", "{region: eu-central-1, additionalRegions: [us-east-1, us-east-1]}", "uplicate"),
         ("port", "{region: eu-central-1, endpoint: {port: 0}}", "spec.endpoint.port"),
         ("ports", "{region: eu-central-1, endpoint: {port: 65536}}", "65535"),
         ("policy", "{region: eu-central-1, deletionPolicy: Keep}", "\"Retain\""),
@@ -124,6 +127,18 @@ async fn what_can_t_be_served_is_stalled_and_named() {
         ("unknown", "{region: mx-central-1}", "RegionUnknown", "eu-central-1"),
         ("none", "{region: eu-south-1}", "RegionHasNoSmtpEndpoint", "eu-"),
         ("partition", "{region: us-gov-west-1}", "PartitionMismatch", "aws-us-gov"),
+        (
+            "extra",
+            "{region: eu-central-1, additionalRegions: [eu-south-1]}",
+            "RegionHasNoSmtpEndpoint",
+            "eu-",
+        ),
+        (
+            "foreign",
+            "{region: eu-central-1, additionalRegions: [us-gov-west-1]}",
+            "PartitionMismatch",
+            "aws-us",
+        ),
         (
             "host",
             "{region: eu-central-1, endpoint: {host: mail.example.com}}",

@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Error, ResourceExt as _};
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::{Desired, Goal, Identity};
+use ses_smtp_core::endpoint::Endpoint;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::layout;
 use ses_smtp_core::names::{POLICY_NAME, tag};
-use ses_smtp_core::password::{SmtpPassword, derive};
+use ses_smtp_core::password::{Passwords, SmtpPassword};
 use ses_smtp_core::record::Record;
 use ses_smtp_core::secret::{SecretFacts, create, record_patch, release, replace};
 use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
@@ -23,7 +24,7 @@ use crate::cluster::refusal;
 /// A key that this pass minted, derived at once: the secret key itself is gone already.
 struct Minted {
     id: KeyId,
-    password: SmtpPassword,
+    passwords: Passwords,
 }
 
 /// The hands of one pass.
@@ -54,7 +55,7 @@ impl<'a> Hands<'a> {
             Step::WriteSecret(write) => self.write(write, version).await,
             Step::MintKey => self.mint().await,
             Step::ProbeLogin(probe) => self.login(probe).await,
-            Step::Forget | Step::Reject(_) | Step::Pause { .. } | Step::End(_) => Effect::Done,
+            Step::Forget | Step::Reject { .. } | Step::Pause { .. } | Step::End(_) => Effect::Done,
             _ => self.call(step).await.unwrap_or_else(Effect::Iam),
         }
     }
@@ -121,8 +122,8 @@ impl<'a> Hands<'a> {
         let Goal::Serve(desired) = self.goal else { return Effect::Done };
         match self.context.iam.create_access_key(&self.identity().user.name).await {
             Ok(key) => {
-                let password = derive(&key.secret, &desired.region);
-                self.minted = Some(Minted { id: key.id.clone(), password });
+                let passwords = Passwords::derive(&key.secret, desired.endpoints.regions());
+                self.minted = Some(Minted { id: key.id.clone(), passwords });
                 Effect::Minted(key.id)
             }
             Err(failure) => Effect::Iam(failure),
@@ -131,22 +132,24 @@ impl<'a> Hands<'a> {
 
     /// With the password in hand, or else with the one that the Secret as read holds.
     async fn login(&self, probe: &Probe) -> Effect {
+        let region = probe.endpoint.region.as_str();
         let minted = self.minted.as_ref().filter(|minted| minted.id == probe.key);
-        let found = if minted.is_none() { self.recovered(probe) } else { None };
-        let Some(password) = minted.map(|minted| &minted.password).or(found.as_ref()) else {
+        let found = if minted.is_none() { self.recovered(region) } else { None };
+        let Some(password) = minted.and_then(|minted| minted.passwords.get(region)).or(found.as_ref()) else {
             return outdated();
         };
-        let server = SmtpServer { host: &probe.host, port: probe.port, implicit_tls: probe.implicit_tls };
+        let Endpoint { host, port, implicit_tls, .. } = &probe.endpoint;
+        let server = SmtpServer { host, port: *port, implicit_tls: *implicit_tls };
         let _place = self.context.probes.acquire().await;
         let answer = self.context.probe.login(server, probe.key.as_str(), password).await;
         self.context.metrics.login(answer);
         Effect::Login(answer)
     }
 
-    fn recovered(&self, probe: &Probe) -> Option<SmtpPassword> {
+    fn recovered(&self, region: &str) -> Option<SmtpPassword> {
         let live = self.live.as_ref()?;
         let record = SecretFacts::of_metadata(&live.metadata).record;
-        layout::recover(live.data.as_ref()?, record.password_digests.get(&probe.region)?)
+        layout::recover(live.data.as_ref()?, record.password_digests.get(region)?)
     }
 
     async fn read_secret(&mut self) -> Effect {
@@ -219,13 +222,13 @@ impl<'a> Hands<'a> {
 
     async fn publish_first(&mut self, desired: &Desired, record: &Record) -> Effect {
         let Some(minted) = &self.minted else { return outdated() };
-        let (record, data) = filled(desired, record, minted);
+        let Some((record, data)) = filled(desired, record, minted) else { return outdated() };
         self.create(create(desired, &record, data)).await
     }
 
     async fn publish(&mut self, desired: &Desired, record: &Record) -> Effect {
         let (Some(minted), Some(live)) = (&self.minted, &self.live) else { return outdated() };
-        let (record, data) = filled(desired, record, minted);
+        let Some((record, data)) = filled(desired, record, minted) else { return outdated() };
         let secret = replace(live, desired, &record, Some(data));
         self.replace(secret).await
     }
@@ -298,21 +301,21 @@ fn outdated() -> Effect {
 
 type Data = std::collections::BTreeMap<String, k8s_openapi::ByteString>;
 
-/// Record and data of the minted key: the one place where the password is written.
-fn filled(desired: &Desired, record: &Record, minted: &Minted) -> (Record, Data) {
-    let (rendering, digest) = (desired.rendering(&minted.id), minted.password.digest());
+/// Record and data of the minted key: the one place where passwords are written.
+fn filled(desired: &Desired, record: &Record, minted: &Minted) -> Option<(Record, Data)> {
+    let (rendering, digests) = (desired.rendering(&minted.id), minted.passwords.digests());
     let record = Record {
-        data_hash: Some(rendering.hash(&digest)),
+        data_hash: rendering.hash(&digests),
         rendered_keys: Some(rendering.keys()),
-        password_digests: std::iter::once((desired.region.to_string(), digest)).collect(),
+        password_digests: digests,
         ..record.clone()
     };
-    (record, rendering.fill(&minted.password))
+    Some((record, rendering.fill(&minted.passwords)?))
 }
 
-/// The data rendered again around the password that is found in them by its digest.
+/// The data rendered again around the passwords that are found in them by their digests.
 fn rendered(desired: &Desired, record: &Record, live: &Secret) -> Option<Data> {
-    let digest = record.password_digests.get(desired.region.as_str())?;
-    let password = layout::recover(live.data.as_ref()?, digest)?;
-    Some(desired.rendering(record.key.as_ref()?).fill(&password))
+    let regions = desired.endpoints.regions();
+    let passwords = layout::recover_all(live.data.as_ref()?, &record.password_digests, regions)?;
+    desired.rendering(record.key.as_ref()?).fill(&passwords)
 }

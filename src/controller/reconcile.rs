@@ -77,7 +77,7 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
     let facts = ObjectFacts {
         finalizer: object.finalizers().iter().any(|finalizer| finalizer == FINALIZER),
         account: object.annotations().get(AWS_ACCOUNT).cloned(),
-        login: object.status.as_ref().and_then(status::reported_login),
+        logins: object.status.as_ref().map(status::reported_logins).unwrap_or_default(),
     };
     let cached = context.cache.get(&key_of(goal.identity()));
     let nonce = format!("{:016x}{:016x}", random(), random());

@@ -31,6 +31,8 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Key-Age","type":"date","jsonPath":".status.issuedAt"}"#,
     printcolumn = r#"{"name":"Next-Rotation","type":"string","jsonPath":".status.nextRotationAt","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    validation = Rule::new("!has(self.spec.additionalRegions) || !(self.spec.region in self.spec.additionalRegions)")
+        .message("spec.additionalRegions must not list spec.region, which is served anyway"),
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name)")
         .message("spec.secret.name can't be changed (it defaults to metadata.name): create a new SesSmtpCredential instead")
 )]
@@ -43,7 +45,19 @@ pub struct SesSmtpCredentialSpec {
     #[x_kube(validation = Rule::new(region_rule()).message("must be the code of an AWS Region, such as eu-central-1: lower-case letters, hyphens and a number"))]
     pub region: String,
 
-    /// Another host or port of the same Region: a VPC endpoint, a FIPS host, a TLS port.
+    /// More Regions in which the same user name works, each with a password of its own. Adding one
+    /// issues a new key, as a rotation does, because AWS shows a key's secret once and it is never
+    /// kept; removing one does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 20),
+        inner(length(min = 1, max = 32)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    #[x_kube(validation = Rule::new(regions_rule()).message("must be codes of AWS Regions, such as eu-central-1: lower-case letters, hyphens and a number"))]
+    pub additional_regions: Vec<String>,
+
+    /// Another host or port: a VPC endpoint, a FIPS host, a TLS port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<EndpointSpec>,
 
@@ -82,14 +96,14 @@ pub struct SesSmtpCredentialSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSpec {
-    /// Host name: `email-smtp[-fips].<region>.<partition suffix>`,
+    /// Host name for `region`; additional Regions have their own. `email-smtp[-fips].<region>.<partition suffix>`,
     /// `<endpoint>.email-smtp.<region>.vpce.<partition suffix>`, or one that the operator's
     /// endpoints file lists for the Region. Default: the Region's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub host: Option<String>,
 
-    /// Port: 25, 587 or 2587 for STARTTLS, 465 or 2465 for TLS from the first byte, or one that
+    /// Port in every Region: 25, 587 or 2587 for STARTTLS, 465 or 2465 for TLS from the first byte, or one that
     /// the endpoints file lists. Default: 587.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
@@ -124,6 +138,11 @@ pub struct SecretSpec {
 /// CEL: the text is a well-formed Region code.
 fn region_rule() -> String {
     format!("self.matches(r\"{}\")", crate::region::REGION_PATTERN)
+}
+
+/// CEL: every entry is a well-formed Region code.
+fn regions_rule() -> String {
+    format!("self.all(r, r.matches(r\"{}\"))", crate::region::REGION_PATTERN)
 }
 
 /// CEL: every entry is a sender pattern.

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{DeletionPolicy, SesSmtpCredential, SesSmtpCredentialSpec};
+use crate::endpoint::Endpoints;
 use crate::iam::UserSpec;
 use crate::identity::{Installation, Owner, tags_hash};
 use crate::key::KeyId;
@@ -19,8 +20,8 @@ use crate::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
 use crate::password::digest;
 use crate::policy::Policy;
 use crate::reason::Reason;
+use crate::record::Record;
 use crate::region::{RegionName, RegionTable};
-use crate::step::place;
 use crate::time::Durations;
 
 pub use rotation::Rotation;
@@ -103,14 +104,8 @@ pub struct Identity {
 pub struct Desired {
     /// Who it is.
     pub identity: Identity,
-    /// The Region that the password is for.
-    pub region: RegionName,
-    /// Host that clients connect to.
-    pub host: String,
-    /// Port that clients connect to.
-    pub port: u16,
-    /// True if TLS begins with the first byte there; STARTTLS else.
-    pub implicit_tls: bool,
+    /// Where it is used.
+    pub endpoints: Endpoints,
     /// The user's policy.
     pub policy: Policy,
     /// When the key is replaced without being broken.
@@ -198,8 +193,7 @@ pub fn credential_label(name: &str) -> String {
 
 impl Desired {
     fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
-        let region = checks::region(&spec.region, settings)?;
-        let (host, port, implicit_tls) = checks::endpoint(spec, &region, settings)?;
+        let endpoints = checks::endpoints(spec, settings)?;
         let secret = spec.secret.clone().unwrap_or_default();
         let rotation = spec.rotation.clone().unwrap_or_default();
         Ok(Self {
@@ -210,21 +204,20 @@ impl Desired {
             labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,
             annotations: checks::metadata("annotations", secret.annotations, |_| true)?,
             identity,
-            region,
-            host,
-            port,
-            implicit_tls,
+            endpoints,
         })
     }
 
-    /// The Secret's data for a key, but for the password.
+    /// The Secret's data for a key, but for the passwords.
     pub fn rendering(&self, key: &KeyId) -> Rendering {
-        Rendering::new(&self.host, self.port, key)
+        Rendering::new(&self.endpoints, key)
     }
 
-    /// Where the credential logs in, in one text.
-    pub fn place(&self) -> String {
-        place(self.region.as_str(), &self.host, self.port)
+    /// Of the passwords' digests in `record` those for the wanted Regions; `None` if one is missing.
+    pub fn digests_in(&self, record: &Record) -> Option<BTreeMap<String, String>> {
+        let digest = |region: &RegionName| record.password_digests.get_key_value(region.as_str());
+        let owned = |(region, digest): (&String, &String)| (region.clone(), digest.clone());
+        self.endpoints.regions().map(|region| digest(region).map(owned)).collect()
     }
 
     /// The record's value for the boundary in force.

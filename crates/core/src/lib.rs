@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod desired;
+pub mod endpoint;
 pub mod iam;
 pub mod identity;
 pub mod inventory;

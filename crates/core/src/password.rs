@@ -4,6 +4,7 @@
 //! of IAM or Kubernetes. Both types wipe themselves on drop, print a placeholder in `Debug`, and
 //! can be neither cloned nor serialized, so that a copy of the material is always a visible act.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -80,6 +81,32 @@ impl SmtpPassword {
 impl fmt::Debug for SmtpPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SmtpPassword(redacted)")
+    }
+}
+
+/// The passwords of one access key, by Region code.
+#[derive(Debug)]
+pub struct Passwords(BTreeMap<String, SmtpPassword>);
+
+impl Passwords {
+    /// Derives the password of `secret` for each Region.
+    pub fn derive<'a>(secret: &SecretAccessKey, regions: impl Iterator<Item = &'a RegionName>) -> Self {
+        Self(regions.map(|region| (region.to_string(), derive(secret, region))).collect())
+    }
+
+    /// Passwords that were found by their digests, by Region code.
+    pub fn found(passwords: BTreeMap<String, SmtpPassword>) -> Self {
+        Self(passwords)
+    }
+
+    /// The password for a Region.
+    pub fn get(&self, region: &str) -> Option<&SmtpPassword> {
+        self.0.get(region)
+    }
+
+    /// The digest of each, by Region code: what a record may know of them.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        self.0.iter().map(|(region, password)| (region.clone(), password.digest())).collect()
     }
 }
 

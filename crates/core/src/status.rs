@@ -19,7 +19,7 @@ use crate::step::End;
 use crate::time::seconds;
 use crate::world::World;
 
-pub use login::reported_login;
+pub use login::reported_logins;
 pub use note::{Note, note};
 
 /// Longest message of a condition.
@@ -106,8 +106,10 @@ fn done(goal: &Goal, ready: bool) -> (Reason, String) {
 
 fn provisioned(desired: &Desired) -> String {
     format!(
-        "Secret {} holds a credential for {} at {}:{}",
-        desired.identity.secret_name, desired.region, desired.host, desired.port
+        "Secret {} holds a credential for {} at {}",
+        desired.identity.secret_name,
+        desired.endpoints.region_list(),
+        desired.endpoints.host_list()
     )
 }
 

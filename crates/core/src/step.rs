@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::endpoint::Endpoint;
 use crate::iam::{Failure, KeyList, UserFacts};
 use crate::key::KeyId;
 use crate::login::Login;
@@ -55,8 +56,13 @@ pub enum Step {
     WriteSecret(SecretWrite),
     /// Log in with a key at an SMTP endpoint and out again; no mail is sent.
     ProbeLogin(Probe),
-    /// The minted key does not log in: it will not be published.
-    Reject(KeyId),
+    /// The minted key does not log in at a place: it will not be published.
+    Reject {
+        /// The key.
+        key: KeyId,
+        /// Region, host and port.
+        place: String,
+    },
     /// What an unclear outcome may have left behind has been looked for: the memo may drop it.
     Forget,
     /// Stay in the pass until then.
@@ -70,18 +76,6 @@ pub enum Step {
     },
     /// The pass is over.
     End(End),
-}
-
-impl Probe {
-    /// Where the login is tried, in one text: what one place says of a key, another may not.
-    pub fn place(&self) -> String {
-        place(&self.region, &self.host, self.port)
-    }
-}
-
-/// A place to log in at, in one text.
-pub fn place(region: &str, host: &str, port: u16) -> String {
-    format!("{region} {host}:{port}")
 }
 
 impl Step {
@@ -110,14 +104,8 @@ impl Step {
 pub struct Probe {
     /// The key: the one minted in this pass, or the published one.
     pub key: KeyId,
-    /// Region that the password is for.
-    pub region: String,
-    /// Host name.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// True if TLS begins with the first byte; STARTTLS else.
-    pub implicit_tls: bool,
+    /// Where.
+    pub endpoint: Endpoint,
 }
 
 /// A write of the target Secret. Every one is conditional (rule R2): on absence, or on the version

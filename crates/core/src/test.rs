@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::identity::{Installation, Owner};
 use crate::key::KeyId;
 use crate::record::Record;
-use crate::region::Partition;
+use crate::region::{Partition, RegionName};
 
 /// An installation in account 123456789012.
 pub fn installation() -> Installation {
@@ -29,6 +30,18 @@ pub fn owner() -> Owner {
         name: "mailer".into(),
         uid: "0f9d3c1a-22bb-4c3d-8e4f-5a6b7c8d9e0f".into(),
     }
+}
+
+/// The documented endpoints of these Regions, the first one as primary.
+pub fn endpoints(regions: &[&str]) -> Endpoints {
+    let endpoint = |code: &&str| Endpoint {
+        region: RegionName::parse(code).unwrap(),
+        host: format!("email-smtp.{code}.amazonaws.com"),
+        port: 587,
+        implicit_tls: false,
+    };
+    let mut all: Vec<Endpoint> = regions.iter().map(endpoint).collect();
+    Endpoints { primary: all.remove(0), additional: all }
 }
 
 /// The n-th key id.

@@ -17,7 +17,7 @@ use crate::secret::SecretFacts;
 use crate::step::{Refusal, Step};
 
 pub use parts::{
-    Applied, Attempt, Basis, Fence, KeyLogin, Memo, Minted, Publish, Quarantine, Rejected, Reported,
+    Applied, Attempt, Basis, Fence, KeyLogin, Logins, Memo, Minted, Publish, Quarantine, Rejected, Reported,
     Suspicion, Teardown,
 };
 
@@ -28,9 +28,9 @@ pub struct ObjectFacts {
     pub finalizer: bool,
     /// Account recorded on it.
     pub account: Option<String>,
-    /// What its status reports of a login. It spares a look after a restart, and is no reason for
+    /// What its status reports of logins. It spares a look after a restart, and is no reason for
     /// anything else.
-    pub login: Option<Reported>,
+    pub logins: Vec<Reported>,
 }
 
 /// The target Secret.
@@ -170,7 +170,7 @@ impl World {
                 basis: None,
                 conflicts: 0,
                 minted: None,
-                login: None,
+                logins: Logins::default(),
                 publish: Publish::NotSent,
             },
             teardown: Teardown::default(),

@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 
 use crate::api::SesSmtpCredentialSpec;
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
 
 use super::{Invalid, MAX_LABEL, Settings};
 
+/// Most additional Regions.
+pub const MAX_ADDITIONAL: usize = 20;
+
 fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
     Err(Invalid { reason, message })
 }
 
-pub fn region(text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
+fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
     let Some(region) = RegionName::parse(text) else {
         let shown: String = text.chars().take(crate::region::MAX_REGION).collect();
         return invalid(
             Reason::InvalidSpec,
-            format!("spec.region {shown:?} is not a Region code such as eu-central-1"),
+            format!("{field} {shown:?} is not a Region code such as eu-central-1"),
         );
     };
     let (wanted, has) = (region.partition(), settings.installation.partition);
@@ -32,30 +36,54 @@ pub fn region(text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
     invalid(Reason::PartitionMismatch, message)
 }
 
-/// Host, port, and whether TLS begins there with the first byte. A host of the spec's own is taken only if it can be nobody's but AWS's or the
-/// admin's: a free one would send the credential to whoever wrote the object.
-pub fn endpoint(
-    spec: &SesSmtpCredentialSpec,
-    region: &RegionName,
-    settings: &Settings,
-) -> Result<(String, u16, bool), Invalid> {
+/// Where the credential is to be used. A host of the spec's own is for its `region`, a port for all.
+pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<Endpoints, Invalid> {
     let asked = spec.endpoint.clone().unwrap_or_default();
-    let known = settings.regions.get(region);
-    let base = match (&asked.host, known) {
+    let primary = endpoint(region("spec.region", &spec.region, settings)?, asked.host, asked.port, settings)?;
+    if spec.additional_regions.len() > MAX_ADDITIONAL {
+        let message = format!(
+            "spec.additionalRegions has {} entries, {MAX_ADDITIONAL} are allowed",
+            spec.additional_regions.len()
+        );
+        return invalid(Reason::InvalidSpec, message);
+    }
+    let mut endpoints = Endpoints { primary, additional: Vec::new() };
+    for code in &spec.additional_regions {
+        let region = region("spec.additionalRegions", code, settings)?;
+        if endpoints.regions().any(|known| *known == region) {
+            let message = format!(
+                "spec.additionalRegions: {region} is there twice, or is spec.region itself: list each Region once"
+            );
+            return invalid(Reason::InvalidSpec, message);
+        }
+        endpoints.additional.push(endpoint(region, None, asked.port, settings)?);
+    }
+    Ok(endpoints)
+}
+
+/// A host of the spec's own is taken only if it can be nobody's but AWS's or the admin's: a free one
+/// would send the credential to whoever wrote the object.
+fn endpoint(
+    region: RegionName,
+    host: Option<String>,
+    asked: Option<i32>,
+    settings: &Settings,
+) -> Result<Endpoint, Invalid> {
+    let base = match (&host, settings.regions.get(&region)) {
         (_, RegionState::Smtp(endpoint)) => endpoint,
-        (Some(_), RegionState::Unknown) => SmtpEndpoint::documented(region),
-        (_, RegionState::NoSmtp) => return no_endpoint(Reason::RegionHasNoSmtpEndpoint, region, settings),
-        (None, RegionState::Unknown) => return no_endpoint(Reason::RegionUnknown, region, settings),
+        (Some(_), RegionState::Unknown) => SmtpEndpoint::documented(&region),
+        (_, RegionState::NoSmtp) => return no_endpoint(Reason::RegionHasNoSmtpEndpoint, &region, settings),
+        (None, RegionState::Unknown) => return no_endpoint(Reason::RegionUnknown, &region, settings),
     };
-    let endpoint = match asked.host {
+    let served = match host {
         Some(host) if host == base.host => base,
-        Some(host) if is_aws_host(&host, region) => SmtpEndpoint::with_host(host),
-        Some(host) => return host_not_allowed(&host, region, &base),
+        Some(host) if is_aws_host(&host, &region) => SmtpEndpoint::with_host(host),
+        Some(host) => return host_not_allowed(&host, &region, &base),
         None => base,
     };
-    let port = port(asked.port, &endpoint)?;
-    let implicit_tls = endpoint.tls.contains(&port);
-    Ok((endpoint.host, port, implicit_tls))
+    let port = port(asked, &served)?;
+    let implicit_tls = served.tls.contains(&port);
+    Ok(Endpoint { region, host: served.host, port, implicit_tls })
 }
 
 fn no_endpoint<T>(reason: Reason, region: &RegionName, settings: &Settings) -> Result<T, Invalid> {

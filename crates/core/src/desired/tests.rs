@@ -54,12 +54,18 @@ fn parse(spec: Value, settings: &Settings) -> Result<Box<Desired>, Invalid> {
 #[test]
 fn takes_a_valid_spec() {
     let desired = parse(valid(), &settings()).unwrap();
-    assert_eq!((desired.host.as_str(), desired.port), ("email-smtp-fips.eu-central-1.amazonaws.com", 465));
+    assert_eq!(
+        (desired.endpoints.primary.host.as_str(), desired.endpoints.primary.port),
+        ("email-smtp-fips.eu-central-1.amazonaws.com", 465)
+    );
     assert_eq!(desired.identity.secret_name, "mail");
     assert_eq!(desired.boundary(), "arn:aws:iam::123456789012:policy/limits");
     assert_eq!(desired.all_labels().len(), 3);
     let smallest = parse(json!({ "region": "eu-central-1" }), &settings()).unwrap();
-    assert_eq!((smallest.host.as_str(), smallest.port), ("email-smtp.eu-central-1.amazonaws.com", 587));
+    assert_eq!(
+        (smallest.endpoints.primary.host.as_str(), smallest.endpoints.primary.port),
+        ("email-smtp.eu-central-1.amazonaws.com", 587)
+    );
     assert_eq!(smallest.identity.secret_name, "mailer");
 }
 
@@ -128,13 +134,16 @@ fn takes_what_the_admin_lists() {
     let region = RegionName::parse("me-south-1").unwrap();
     settings.regions.set(&region, RegionState::Smtp(SmtpEndpoint::with_host("mail.example.com".into())));
     let desired = parse(json!({ "region": "me-south-1" }), &settings).unwrap();
-    assert_eq!(desired.host, "mail.example.com");
+    assert_eq!(desired.endpoints.primary.host, "mail.example.com");
 }
 
 #[test]
 fn takes_vpc_endpoints_of_the_region() {
     let host = "vpce-0a1b-2c3d.email-smtp.eu-central-1.vpce.amazonaws.com";
-    assert_eq!(parse(changed("/endpoint/host", json!(host)), &settings()).unwrap().host, host);
+    assert_eq!(
+        parse(changed("/endpoint/host", json!(host)), &settings()).unwrap().endpoints.primary.host,
+        host
+    );
 }
 
 #[test]

@@ -6,12 +6,13 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::desired::{Desired, VerifyLogin};
+use crate::endpoint::Endpoint;
 use crate::key::KeyId;
 use crate::login::Login;
 use crate::reason::Reason;
 use crate::step::{Probe, Step};
 use crate::time::{Durations, after};
-use crate::world::{KeyLogin, Rejected, Reported, World};
+use crate::world::{KeyLogin, Logins, Rejected, Reported, World};
 
 use super::attempt::backoff;
 use super::view::{Need, View};
@@ -71,17 +72,24 @@ fn next_try(durations: &Durations, login: Option<&KeyLogin>, made: Timestamp) ->
     }
 }
 
-fn probe(view: &View, key: &KeyId) -> Step {
-    Step::ProbeLogin(Probe {
-        key: key.clone(),
-        region: view.desired.region.to_string(),
-        host: view.desired.host.clone(),
-        port: view.desired.port,
-        implicit_tls: view.desired.implicit_tls,
-    })
+/// What is known of a key at one endpoint.
+struct Tried<'a> {
+    endpoint: &'a Endpoint,
+    login: Option<&'a KeyLogin>,
+    verdict: Verdict,
 }
 
-/// Protocol step 7: the replaced key works, so nothing is lost by waiting for proof of the new one.
+/// What is known of a key that was made at `made`, at every endpoint.
+fn tried<'a>(view: &View<'a>, logins: &'a Logins, key: &KeyId, made: Timestamp) -> Vec<Tried<'a>> {
+    let at = |endpoint: &'a Endpoint| {
+        let login = logins.get(key, &endpoint.place());
+        Tried { endpoint, login, verdict: verdict(view.desired, login, made, view.now) }
+    };
+    view.desired.endpoints.iter().map(at).collect()
+}
+
+/// Protocol step 7: the replaced key works, so nothing is lost by waiting for proof of the new one,
+/// in every Region.
 pub fn proven(view: &View, need: Need) -> Option<Step> {
     let minted = view.world.attempt.minted.as_ref().filter(|_| need.is_rotation())?;
     let durations = &view.desired.identity.durations;
@@ -90,23 +98,26 @@ pub fn proven(view: &View, need: Need) -> Option<Step> {
         return (view.now < until)
             .then(|| waiting(until, "waiting until Amazon SES knows the new access key"));
     }
-    let login = view.world.attempt.login.as_ref();
-    match verdict(view.desired, login, minted.at, view.now) {
-        Verdict::Trusted => None,
-        Verdict::Open => Some(try_at(view, &minted.id, next_try(durations, login, minted.at))),
-        _ => Some(Step::Reject(minted.id.clone())),
+    let tried = tried(view, &view.world.attempt.logins, &minted.id, minted.at);
+    let failed = tried.iter().find(|it| !matches!(it.verdict, Verdict::Trusted | Verdict::Open));
+    if let Some(failed) = failed {
+        return Some(Step::Reject { key: minted.id.clone(), place: failed.endpoint.place() });
     }
+    let open = tried.iter().filter(|it| it.verdict == Verdict::Open);
+    let next = open.map(|it| (next_try(durations, it.login, minted.at), it.endpoint));
+    let (at, endpoint) = next.min_by_key(|(at, _)| *at)?;
+    Some(try_at(view, &minted.id, endpoint, at))
 }
 
 fn waiting(until: Timestamp, message: &str) -> Step {
     Step::Pause { until, reason: Reason::WaitingForLogin, message: message.to_owned() }
 }
 
-fn try_at(view: &View, key: &KeyId, at: Timestamp) -> Step {
+fn try_at(view: &View, key: &KeyId, endpoint: &Endpoint, at: Timestamp) -> Step {
     if view.now < at {
         waiting(at, "waiting until Amazon SES accepts the new access key")
     } else {
-        probe(view, key)
+        Step::ProbeLogin(Probe { key: key.clone(), endpoint: endpoint.clone() })
     }
 }
 
@@ -120,7 +131,7 @@ pub fn rejected<'a>(view: &View<'a>) -> Option<&'a Rejected> {
 pub fn held_back(view: &View, need: Need) -> Option<Step> {
     let rejected = view.world.memo.rejected.as_ref()?;
     let next = after(rejected.at, backoff(view, rejected.count));
-    let same = rejected.place == view.desired.place() && need.is_rotation();
+    let same = view.desired.endpoints.at(&rejected.place).is_some() && need.is_rotation();
     let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
     (same && !begun && view.now < next)
         .then(|| retire::previous_key(view).unwrap_or_else(|| refusal(view, rejected)))
@@ -129,11 +140,13 @@ pub fn held_back(view: &View, need: Need) -> Option<Step> {
 /// How a pass ends whose key did not log in.
 pub fn refusal(view: &View, rejected: &Rejected) -> Step {
     let kept = "the key in the Secret was left as it was and still works";
-    of_answer(view.desired, rejected.answer, &rejected.key, kept)
+    let endpoints = &view.desired.endpoints;
+    let endpoint = endpoints.at(&rejected.place).unwrap_or(&endpoints.primary);
+    of_answer(view.desired, endpoint, rejected.answer, &rejected.key, kept)
 }
 
-fn of_answer(desired: &Desired, answer: Login, key: &KeyId, then: &str) -> Step {
-    let (host, port, region) = (&desired.host, desired.port, &desired.region);
+fn of_answer(desired: &Desired, endpoint: &Endpoint, answer: Login, key: &KeyId, then: &str) -> Step {
+    let Endpoint { host, port, region, .. } = endpoint;
     match answer {
         Login::NotSubscribed => blocked(
             Reason::AccountNotSubscribed,
@@ -161,63 +174,84 @@ fn of_answer(desired: &Desired, answer: Login, key: &KeyId, then: &str) -> Step 
     }
 }
 
-/// What is known of logins with the published key.
-pub fn known<'a>(desired: &Desired, world: &'a World) -> Option<&'a KeyLogin> {
-    let published = world.secret()?.published()?;
-    let login = world.memo.login.as_ref()?;
-    (login.key == *published && login.place == desired.place()).then_some(login)
+/// What is known of logins with the published key at an endpoint.
+pub fn known<'a>(endpoint: &Endpoint, world: &'a World) -> Option<&'a KeyLogin> {
+    world.memo.logins.get(world.secret()?.published()?, &endpoint.place())
 }
 
-/// What was reported of logins with the published key, by an earlier process.
-fn reported<'a>(desired: &Desired, world: &'a World) -> Option<&'a Reported> {
-    let published = world.secret()?.published()?;
-    let reported = world.object.login.as_ref()?;
-    (reported.key == *published && reported.place == desired.place()).then_some(reported)
+/// What was reported of logins with the published key at an endpoint, by an earlier process.
+fn reported<'a>(endpoint: &Endpoint, world: &'a World) -> Option<&'a Reported> {
+    let (published, place) = (world.secret()?.published()?, endpoint.place());
+    world.object.logins.iter().find(|reported| reported.key == *published && reported.place == place)
 }
 
-/// True if the published key is known to log in, or is trusted to.
+/// True if the published key is known to log in everywhere, or is trusted to.
 pub fn is_trusted(desired: &Desired, world: &World, now: Timestamp) -> bool {
     if desired.verify_login == VerifyLogin::Off {
         return true;
     }
     let Some(facts) = world.secret() else { return false };
     let made = facts.record.issued_at.unwrap_or(now);
-    match known(desired, world) {
-        None => match reported(desired, world) {
-            Some(reported) => reported.accepted,
-            None => {
-                desired.verify_login == VerifyLogin::Auto
-                    && now >= after(made, desired.identity.durations.login_window)
-            }
-        },
+    let untold = || {
+        desired.verify_login == VerifyLogin::Auto
+            && now >= after(made, desired.identity.durations.login_window)
+    };
+    desired.endpoints.iter().all(|endpoint| match known(endpoint, world) {
+        None => reported(endpoint, world).map_or_else(untold, |reported| reported.accepted),
         login => verdict(desired, login, made, now) == Verdict::Trusted,
-    }
+    })
 }
 
-/// The published key is tried out once, and until SES accepts it. After a restart the report of an
-/// earlier login spares another.
+/// What is to be done about the published key at one endpoint.
+enum Look<'a> {
+    /// Nothing, for now.
+    Settled,
+    /// It is tried out, at this time.
+    Try(Timestamp, &'a Endpoint),
+    /// It doesn't work there, as far as is known.
+    Fails(&'a Endpoint, &'a KeyLogin, Verdict),
+}
+
+/// The published key is tried out once in each Region, and until SES accepts it. After a restart the
+/// report of an earlier login spares another.
 pub fn verified(view: &View) -> Option<Step> {
     let key = view.published().filter(|_| view.need().is_none())?;
     if view.desired.verify_login == VerifyLogin::Off {
         return None;
     }
-    let login = known(view.desired, view.world);
-    if login.is_none() && reported(view.desired, view.world).is_some_and(|reported| reported.accepted) {
-        return None;
+    let looks: Vec<Look> = view.desired.endpoints.iter().map(|endpoint| look(view, endpoint)).collect();
+    let tries = looks.iter().filter_map(|look| match look {
+        Look::Try(at, endpoint) => Some((*at, *endpoint)),
+        _ => None,
+    });
+    if let Some((at, endpoint)) = tries.min_by_key(|(at, _)| *at) {
+        return Some(try_published(view, key, endpoint, at));
     }
-    let made = view.secret()?.record.issued_at.unwrap_or(view.world.began);
-    match verdict(view.desired, login, made, view.now) {
-        Verdict::Trusted if !is_stale(view, login) => None,
-        Verdict::Open => {
-            let next = next_try(&view.desired.identity.durations, login, made);
-            Some(try_published(view, key, next))
-        }
-        _ if login.is_none_or(|login| login.at < view.world.began) => {
-            Some(try_published(view, key, view.now))
-        }
+    let is_refused = |look: &&Look| matches!(look, Look::Fails(_, _, Verdict::Refused));
+    let fails = |look: &&Look| matches!(look, Look::Fails(..));
+    match looks.iter().find(is_refused).or_else(|| looks.iter().find(fails))? {
         // While SES refuses the successor, the key before it may be the one that still works.
-        Verdict::Refused => Some(unverified(view, login?)),
-        _ => retire::previous_key(view).or_else(|| Some(unverified(view, login?))),
+        Look::Fails(endpoint, login, Verdict::Refused) => Some(unverified(view, endpoint, login)),
+        Look::Fails(endpoint, login, _) => {
+            retire::previous_key(view).or_else(|| Some(unverified(view, endpoint, login)))
+        }
+        _ => None,
+    }
+}
+
+fn look<'a>(view: &View<'a>, endpoint: &'a Endpoint) -> Look<'a> {
+    let login = known(endpoint, view.world);
+    if login.is_none() && reported(endpoint, view.world).is_some_and(|reported| reported.accepted) {
+        return Look::Settled;
+    }
+    let made = view.secret().and_then(|facts| facts.record.issued_at).unwrap_or(view.world.began);
+    match (verdict(view.desired, login, made, view.now), login) {
+        (Verdict::Trusted, login) if !is_stale(view, login) => Look::Settled,
+        (Verdict::Open, login) => {
+            Look::Try(next_try(&view.desired.identity.durations, login, made), endpoint)
+        }
+        (verdict, Some(login)) if login.at >= view.world.began => Look::Fails(endpoint, login, verdict),
+        _ => Look::Try(view.now, endpoint),
     }
 }
 
@@ -231,21 +265,22 @@ fn asked_again_at(view: &View, login: Option<&KeyLogin>) -> Option<Timestamp> {
     Some(after(login.at, view.desired.identity.durations.login_again))
 }
 
-fn try_published(view: &View, key: &KeyId, at: Timestamp) -> Step {
+fn try_published(view: &View, key: &KeyId, endpoint: &Endpoint, at: Timestamp) -> Step {
     let ours = view.world.attempt.minted.as_ref().is_some_and(|minted| minted.id == *key);
     // The password is in the data or still in hand.
     if view.now >= at && !ours && view.live().is_none() {
         return Step::ReadSecret;
     }
-    try_at(view, key, at)
+    try_at(view, key, endpoint, at)
 }
 
-fn unverified(view: &View, login: &KeyLogin) -> Step {
+fn unverified(view: &View, endpoint: &Endpoint, login: &KeyLogin) -> Step {
     let answer = if login.refused { Login::Refused } else { login.answer };
-    of_answer(view.desired, answer, &login.key, "it is tried again by itself")
+    of_answer(view.desired, endpoint, answer, &login.key, "it is tried again by itself")
 }
 
 /// When an endpoint that couldn't be asked is asked again.
 pub fn due_at(view: &View) -> Option<Timestamp> {
-    asked_again_at(view, known(view.desired, view.world))
+    let again = |endpoint| asked_again_at(view, known(endpoint, view.world));
+    view.desired.endpoints.iter().filter_map(again).min()
 }

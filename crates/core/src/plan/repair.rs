@@ -106,7 +106,7 @@ pub fn current(view: &View) -> Record {
 /// The record as it should be for the key that is published.
 fn wanted(view: &View) -> Option<Record> {
     let key = view.published()?;
-    let digest = view.password_digest()?;
+    let digests = view.password_digests()?;
     let rendering = view.desired.rendering(key);
     let created = view.keys().and_then(|listing| listing.get(key)).map(|key| seconds(key.created));
     let record = current(view);
@@ -116,9 +116,9 @@ fn wanted(view: &View) -> Option<Record> {
         quarantined_at: record.quarantined_at.filter(|_| !view.world.memo.suspicion.lifted),
         rotation_trigger: record.rotation_trigger.or_else(|| Some(view.desired.rotation.trigger.clone())),
         previous: record.previous.or(Some(None)),
-        data_hash: Some(rendering.hash(digest)),
+        data_hash: rendering.hash(&digests),
         rendered_keys: Some(rendering.keys()),
-        password_digests: std::iter::once((view.desired.region.to_string(), digest.clone())).collect(),
+        password_digests: digests,
         ..record
     })
 }

@@ -1,5 +1,7 @@
 //! What the facts mean: the published key, the previous one, and why a new one is needed.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::Timestamp;
 
 use crate::desired::Desired;
@@ -7,6 +9,7 @@ use crate::iam::UserFacts;
 use crate::identity::{Ownership, ownership};
 use crate::key::KeyId;
 use crate::record::{Previous, Record};
+use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::time::after;
 use crate::world::{Listing, Publish, SecretView, UserView, World};
@@ -30,13 +33,13 @@ pub enum Need {
     NoKey,
     /// The published key no longer exists.
     Gone,
-    /// The published password is nowhere in the data.
+    /// A published password is nowhere in the data.
     Lost,
     /// The published key is known to be leaked.
     Revoked,
     /// The record holds no digest, so the password in the data can't be confirmed.
     Unconfirmed,
-    /// The password is for another Region.
+    /// There is no password for one of the Regions.
     Region,
     /// The spec's trigger was changed.
     Trigger,
@@ -155,9 +158,16 @@ impl<'a> View<'a> {
                 .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
     }
 
-    /// The digest of the password for the wanted Region.
-    pub fn password_digest(&self) -> Option<&'a String> {
-        self.secret()?.record.password_digests.get(self.desired.region.as_str())
+    /// The digests of the passwords for the wanted Regions, if the record has every one.
+    pub fn password_digests(&self) -> Option<BTreeMap<String, String>> {
+        self.desired.digests_in(&self.secret()?.record)
+    }
+
+    /// True if a password that is wanted and that the record knows is nowhere in the data.
+    fn is_lost(&self, facts: &SecretFacts) -> bool {
+        let digest = |region: &RegionName| facts.record.password_digests.get(region.as_str());
+        let mut known = self.desired.endpoints.regions().filter_map(digest);
+        known.any(|digest| facts.holds(digest) == Some(false))
     }
 
     /// Why a new key is needed, if one is.
@@ -171,8 +181,8 @@ impl<'a> View<'a> {
         if self.is_gone(key) {
             return Some(Need::Gone);
         }
-        match self.password_digest() {
-            Some(digest) if facts.holds(digest) == Some(false) => Some(Need::Lost),
+        match self.password_digests() {
+            _ if self.is_lost(facts) => Some(Need::Lost),
             _ if self.is_revoked(key) => Some(Need::Revoked),
             Some(_) => self.is_due(&facts.record),
             None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
@@ -241,11 +251,11 @@ impl<'a> View<'a> {
 pub fn serves(desired: &Desired, world: &World) -> bool {
     let Some(facts) = world.secret() else { return false };
     let record = &facts.record;
-    let Some(digest) = record.password_digests.get(desired.region.as_str()) else { return false };
-    let rendered = record.key.as_ref().map(|key| desired.rendering(key).hash(digest));
+    let Some(digests) = desired.digests_in(record) else { return false };
+    let rendered = record.key.as_ref().and_then(|key| desired.rendering(key).hash(&digests));
     record.is_complete()
         && facts.is_controlled_by(&desired.identity.owner.uid)
         && rendered == record.data_hash
-        && facts.holds(digest) != Some(false)
+        && digests.values().all(|digest| facts.holds(digest) != Some(false))
         && record.policy_hash.as_ref() == Some(&desired.policy.hash)
 }

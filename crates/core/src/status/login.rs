@@ -5,11 +5,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{EndpointStatus, LoginStatus, SesSmtpCredentialStatus};
 use crate::desired::{Desired, Goal, VerifyLogin};
+use crate::endpoint::{Endpoint, place};
 use crate::key::KeyId;
 use crate::login::Login;
 use crate::plan::known_login;
 use crate::reason::Reason;
-use crate::step::place;
+use crate::secret::SecretFacts;
 use crate::time::{after, seconds};
 use crate::world::{KeyLogin, Reported, World};
 
@@ -33,15 +34,29 @@ pub fn endpoints(
 ) -> Vec<EndpointStatus> {
     let Goal::Serve(desired) = goal else { return Vec::new() };
     let facts = world.secret().filter(|facts| facts.is_controlled_by(&desired.identity.owner.uid));
-    let region = desired.region.to_string();
-    let Some(facts) = facts.filter(|facts| facts.record.password_digests.contains_key(&region)) else {
-        return Vec::new();
-    };
-    let reported = facts.published().and_then(|key| reported(before, key, &desired.place()));
+    let Some(facts) = facts else { return Vec::new() };
+    let served = |endpoint: &&Endpoint| facts.record.password_digests.contains_key(endpoint.region.as_str());
+    let endpoints = desired.endpoints.iter().filter(served);
+    endpoints.map(|endpoint| status_of(desired, endpoint, world, facts, before, now)).collect()
+}
+
+fn status_of(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    world: &World,
+    facts: &SecretFacts,
+    before: &SesSmtpCredentialStatus,
+    now: Timestamp,
+) -> EndpointStatus {
+    let reported = facts.published().and_then(|key| reported(before, key, &endpoint.place()));
     let login =
-        known_login(desired, world).map(|login| told(desired, login, facts.record.issued_at, reported, now));
-    let login = login.or_else(|| reported.cloned()).filter(|_| desired.verify_login != VerifyLogin::Off);
-    vec![EndpointStatus { region, host: desired.host.clone(), port: i32::from(desired.port), login }]
+        known_login(endpoint, world).map(|login| told(desired, login, facts.record.issued_at, reported, now));
+    EndpointStatus {
+        region: endpoint.region.to_string(),
+        host: endpoint.host.clone(),
+        port: i32::from(endpoint.port),
+        login: login.or_else(|| reported.cloned()).filter(|_| desired.verify_login != VerifyLogin::Off),
+    }
 }
 
 /// What was reported of the same key at the same place.
@@ -74,38 +89,68 @@ fn told(
     LoginStatus { outcome: outcome.to_owned(), time }
 }
 
-/// What `status` reports of a login with the published key, if that was final.
-pub fn reported_login(status: &SesSmtpCredentialStatus) -> Option<Reported> {
-    let endpoint = status.endpoints.first()?;
+/// What `status` reports of logins with the published key, of those that were final.
+pub fn reported_logins(status: &SesSmtpCredentialStatus) -> Vec<Reported> {
+    let Some(key) = status.access_key_id.as_deref().and_then(KeyId::parse) else { return Vec::new() };
+    status.endpoints.iter().filter_map(|endpoint| reported_login(endpoint, &key)).collect()
+}
+
+fn reported_login(endpoint: &EndpointStatus, key: &KeyId) -> Option<Reported> {
     let accepted = match endpoint.login.as_ref()?.outcome.as_str() {
         ACCEPTED => true,
         REFUSED | NOT_SUBSCRIBED => false,
         _ => return None,
     };
     Some(Reported {
-        key: KeyId::parse(status.access_key_id.as_ref()?)?,
+        key: key.clone(),
         place: place(&endpoint.region, &endpoint.host, u16::try_from(endpoint.port).ok()?),
         accepted,
     })
 }
 
-/// `LoginVerified`, unless logins are switched off or there is nothing to log in with.
+/// `LoginVerified`, unless logins are switched off or there is nothing to log in with: true if every
+/// endpoint accepts the credential, else what the first says of those that are worst.
 pub fn condition(goal: &Goal, endpoints: &[EndpointStatus]) -> Option<Condition> {
     let Goal::Serve(desired) = goal else { return None };
-    let endpoint = endpoints.first().filter(|_| desired.verify_login != VerifyLogin::Off)?;
-    let at = format!("{}:{}", endpoint.host, endpoint.port);
-    let outcome = endpoint.login.as_ref().map(|login| login.outcome.as_str());
-    let (status, reason, message) = match outcome {
-        Some(ACCEPTED) => ("True", Reason::LoginVerified, format!("{at} accepts the credential")),
+    if desired.verify_login == VerifyLogin::Off {
+        return None;
+    }
+    // Of equals the first, which is the last one from behind.
+    let worst = endpoints.iter().rev().max_by_key(|endpoint| badness(endpoint))?;
+    let at = format!("{}:{}", worst.host, worst.port);
+    let (status, reason, message) = match outcome(worst) {
+        Some(ACCEPTED) => {
+            let all: Vec<String> = endpoints.iter().map(|it| format!("{}:{}", it.host, it.port)).collect();
+            let verb = if all.len() == 1 { "accepts" } else { "accept" };
+            ("True", Reason::LoginVerified, format!("{} {verb} the credential", all.join(", ")))
+        }
         Some(UNSETTLED) => {
             ("False", Reason::WaitingForLogin, format!("{at} does not accept the credential yet (535)"))
         }
         Some(REFUSED) => ("False", Reason::LoginRejected, format!("{at} refuses the credential (535)")),
         Some(NOT_SUBSCRIBED) => {
-            ("False", Reason::AccountNotSubscribed, "the account is not subscribed to Amazon SES".to_owned())
+            let region = &worst.region;
+            let message = format!("the account is not subscribed to Amazon SES in Region {region}");
+            ("False", Reason::AccountNotSubscribed, message)
         }
         Some(_) => ("Unknown", Reason::EndpointUnreachable, format!("{at} could not be asked")),
         None => ("Unknown", Reason::WaitingForLogin, format!("{at} was not asked yet")),
     };
     Some(super::condition("LoginVerified", status, reason.as_str(), &message))
+}
+
+fn outcome(endpoint: &EndpointStatus) -> Option<&str> {
+    Some(endpoint.login.as_ref()?.outcome.as_str())
+}
+
+/// A refusal is worse than not knowing.
+fn badness(endpoint: &EndpointStatus) -> u8 {
+    match outcome(endpoint) {
+        Some(ACCEPTED) => 0,
+        None => 1,
+        Some(UNSETTLED) => 3,
+        Some(NOT_SUBSCRIBED) => 4,
+        Some(REFUSED) => 5,
+        Some(_) => 2,
+    }
 }

@@ -52,7 +52,7 @@ fn world(record: Option<Record>) -> World {
         touched: false,
         content: None,
     });
-    let object = ObjectFacts { finalizer: true, account: Some(installation().account), login: None };
+    let object = ObjectFacts { finalizer: true, account: Some(installation().account), logins: Vec::new() };
     World::new(object, facts, Memo::default(), "n".into(), time(0))
 }
 
@@ -62,7 +62,7 @@ fn serving() -> Record {
     let rendering = desired.rendering(&key(1));
     Record {
         policy_hash: Some(desired.policy.hash.clone()),
-        data_hash: Some(rendering.hash("d")),
+        data_hash: rendering.hash(&[("eu-central-1".to_owned(), "d".to_owned())].into()),
         rendered_keys: Some(rendering.keys()),
         ..record(&key(1))
     }

@@ -10,7 +10,7 @@ use crate::login::Login;
 use crate::secret::{Content, SecretFacts};
 use crate::step::{Effect, SecretWrite, Step};
 
-use super::{Applied, Fence, KeyLogin, Listing, Minted, Publish, Rejected, SecretView, UserView, World};
+use super::{Applied, Fence, Listing, Minted, Publish, Rejected, SecretView, UserView, World};
 
 impl World {
     /// The world after `step` had `effect`.
@@ -68,11 +68,11 @@ impl World {
             }
             Step::RemoveFinalizer => self.object.finalizer = false,
             Step::DetachPolicy(policy) => self.detached(policy, now),
-            Step::Reject(key) => self.reject(key, now),
+            Step::Reject { key, place } => self.reject(key, place, now),
             Step::Forget => self.forget(),
             _ => {}
         }
-        if !matches!(step, Step::Pause { .. } | Step::Forget | Step::Reject(_)) {
+        if !matches!(step, Step::Pause { .. } | Step::Forget | Step::Reject { .. }) {
             self.did.push(step.clone());
         }
     }
@@ -114,25 +114,16 @@ impl World {
         let Step::ProbeLogin(probe) = step else { return };
         let unpublished = self.attempt.publish == Publish::NotSent
             && self.attempt.minted.as_ref().is_some_and(|minted| minted.id == probe.key);
-        let slot = if unpublished { &mut self.attempt.login } else { &mut self.memo.login };
-        let before = slot.take().filter(|login| login.key == probe.key && login.place == probe.place());
-        let refused = answer == Login::Refused || before.as_ref().is_some_and(|login| login.refused);
-        *slot = Some(KeyLogin {
-            key: probe.key.clone(),
-            place: probe.place(),
-            answer,
-            at: now,
-            tries: before.map_or(1, |login| login.tries.saturating_add(1)),
-            refused,
-        });
+        let logins = if unpublished { &mut self.attempt.logins } else { &mut self.memo.logins };
+        logins.answered(&probe.key, probe.endpoint.place(), answer, now);
     }
 
-    fn reject(&mut self, key: &KeyId, now: Timestamp) {
-        let Some(login) = self.attempt.login.as_ref().filter(|login| login.key == *key) else { return };
-        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.place == login.place);
+    fn reject(&mut self, key: &KeyId, place: &str, now: Timestamp) {
+        let Some(login) = self.attempt.logins.get(key, place) else { return };
+        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.place == place);
         self.memo.rejected = Some(Rejected {
             key: key.clone(),
-            place: login.place.clone(),
+            place: place.to_owned(),
             answer: if login.refused { Login::Refused } else { login.answer },
             at: now,
             count: before.map_or(1, |rejected| rejected.count.saturating_add(1)),
@@ -220,7 +211,7 @@ impl World {
     /// A replacement for a password that was lost counts against the next; an ordinary one doesn't.
     fn published(&mut self, now: Timestamp) {
         self.attempt.publish = Publish::Landed;
-        self.memo.login = self.attempt.login.take();
+        self.memo.logins = std::mem::take(&mut self.attempt.logins);
         self.memo.rejected = None;
         let rotated = self.secret().is_some_and(SecretFacts::is_consistent);
         let provisioned = matches!(self.user, UserView::Fresh { .. });

@@ -1,6 +1,6 @@
 //! The parts of a world that only a pass under way has: its attempt, its teardown, its memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -93,10 +93,30 @@ pub struct Attempt {
     pub conflicts: u32,
     /// The key that was made.
     pub minted: Option<Minted>,
-    /// What a login with it has shown.
-    pub login: Option<KeyLogin>,
+    /// What logins with it have shown.
+    pub logins: Logins,
     /// What became of the publishing write.
     pub publish: Publish,
+}
+
+/// What logins with one key have shown, by place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logins(BTreeMap<String, KeyLogin>);
+
+impl Logins {
+    /// What logins with `key` at `place` have shown.
+    pub fn get(&self, key: &KeyId, place: &str) -> Option<&KeyLogin> {
+        self.0.get(place).filter(|login| login.key == *key)
+    }
+
+    /// Takes in an answer. What is known of another key is no longer asked for.
+    pub fn answered(&mut self, key: &KeyId, place: String, answer: Login, at: Timestamp) {
+        self.0.retain(|_, login| login.key == *key);
+        let before = self.0.remove(&place);
+        let tries = before.as_ref().map_or(1, |login| login.tries.saturating_add(1));
+        let refused = answer == Login::Refused || before.is_some_and(|login| login.refused);
+        self.0.insert(place, KeyLogin { key: key.clone(), answer, at, tries, refused });
+    }
 }
 
 /// What logins with a key at a place have shown.
@@ -104,8 +124,6 @@ pub struct Attempt {
 pub struct KeyLogin {
     /// The key.
     pub key: KeyId,
-    /// Region, host and port.
-    pub place: String,
     /// The latest answer.
     pub answer: Login,
     /// When it came.
@@ -220,7 +238,7 @@ pub struct Memo {
     /// When the user was first proved to exist.
     pub user_seen: Option<Timestamp>,
     /// What logins with the published key have shown.
-    pub login: Option<KeyLogin>,
+    pub logins: Logins,
     /// The last key that was given up because it did not log in.
     pub rejected: Option<Rejected>,
     /// When the previous key was last used, as far as it was asked.

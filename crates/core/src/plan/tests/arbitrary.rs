@@ -68,6 +68,7 @@ enum Change {
     NoAccount,
     OtherAccount,
     Region(usize),
+    Regions(usize),
     Port,
     Policy,
     Deletion(usize),
@@ -93,6 +94,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (1..4_u32).prop_map(NoKey),
         2 => (1..4_u32).prop_map(Inactive),
         3 => (0..4_usize).prop_map(Region),
+        3 => (0..4_usize).prop_map(Regions),
         1 => (0..3_usize).prop_map(Deletion),
         3 => (1..200_000_i64).prop_map(Time),
         3 => rotation(),
@@ -192,6 +194,11 @@ fn on_object(sim: &mut Sim, change: &Change) {
         Change::OtherAccount => sim.facts.account = Some("210987654321".into()),
         Change::Region(n) => {
             spec.region = ["eu-central-1", "us-east-1", "eu-west-1", "me-south-1"][*n].into();
+        }
+        Change::Regions(n) => {
+            let all: [&[&str]; 4] = [&[], &["us-east-1"], &["eu-west-1", "us-east-1"], &["me-south-1"]];
+            let others = all[*n].iter().filter(|region| **region != spec.region);
+            spec.additional_regions = others.map(|region| (*region).to_owned()).collect();
         }
         Change::Port => spec.endpoint = Some(EndpointSpec { host: None, port: Some(465) }),
         Change::Policy => spec.policy = Some(PolicySpec { from_addresses: vec!["a@example.com".into()] }),

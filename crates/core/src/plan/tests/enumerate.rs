@@ -24,13 +24,22 @@ fn torn_down(sim: &mut Sim) {
     assert!(sim.account.users.is_empty() && !sim.facts.finalizer);
 }
 
-const WORKLOADS: [Workload; 8] = [
+const WORKLOADS: [Workload; 9] = [
     Workload { name: "provision", start: || (Sim::new(), Operator::default()), ended: whole },
     Workload {
         name: "region",
         start: || {
             let (mut sim, operator) = Sim::provisioned();
             sim.object.spec.region = "us-east-1".into();
+            (sim, operator)
+        },
+        ended: whole,
+    },
+    Workload {
+        name: "region added",
+        start: || {
+            let (mut sim, operator) = Sim::provisioned();
+            sim.object.spec.additional_regions = vec!["us-east-1".into()];
             (sim, operator)
         },
         ended: whole,

@@ -165,13 +165,13 @@ fn a_restart_asks_again_unless_the_report_says_that_it_was_accepted() {
     sim.object.spec.rotation = None;
     went(&sim.pass(&mut Operator::default()), "ReadSecret Login:1 Done");
     let reported = |n, port, accepted| {
-        let place = crate::step::place("eu-central-1", "email-smtp.eu-central-1.amazonaws.com", port);
-        Some(Reported { key: key(n), place, accepted })
+        let place = crate::endpoint::place("eu-central-1", "email-smtp.eu-central-1.amazonaws.com", port);
+        vec![Reported { key: key(n), place, accepted }]
     };
-    sim.facts.login = reported(1, 587, true);
+    sim.facts.logins = reported(1, 587, true);
     went(&sim.pass(&mut Operator::default()), "Done");
     for other in [reported(7, 587, true), reported(1, 25, true), reported(1, 587, false)] {
-        sim.facts.login = other;
+        sim.facts.logins = other;
         went(&sim.pass(&mut Operator::default()), "ReadSecret Login:1 Done");
     }
 }

@@ -15,6 +15,7 @@ mod process;
 mod provision;
 mod record;
 mod region;
+mod regions;
 mod rotation;
 mod secret;
 mod sim;

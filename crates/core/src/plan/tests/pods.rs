@@ -7,6 +7,7 @@ use super::sim::Sim;
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::login::Login;
+use crate::region::RegionName;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;
@@ -134,7 +135,8 @@ impl Pods {
 
     fn login(&mut self, sim: &mut Sim, credential: &Credential) -> bool {
         self.logins += 1;
-        let accepted = sim.login(&credential.id, &credential.password) == Login::Accepted;
+        let region = RegionName::parse(&sim.object.spec.region).unwrap();
+        let accepted = sim.login(&credential.id, &region, &credential.password) == Login::Accepted;
         let (name, now) = (sim.user_name(), sim.now);
         if let (true, Ok(key)) = (accepted, sim.account.key(&name, &credential.id)) {
             key.used = Some(now);

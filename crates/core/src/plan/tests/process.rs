@@ -14,11 +14,12 @@ use crate::key::KeyId;
 use crate::layout;
 use crate::login::Login;
 use crate::names::tag;
-use crate::password::{SecretAccessKey, SmtpPassword, derive};
+use crate::password::{Passwords, SecretAccessKey};
 use crate::plan::{MAX_STEPS, next};
 use crate::record::Record;
+use crate::region::RegionName;
 use crate::secret::{create, record_patch, release, replace};
-use crate::step::{Effect, End, Refusal, SecretWrite, Step};
+use crate::step::{Effect, End, Probe, Refusal, SecretWrite, Step};
 use crate::world::{Memo, UserView, World};
 
 /// What a process keeps between passes.
@@ -32,7 +33,7 @@ pub struct Running {
     pub world: World,
     goal: Goal,
     live: Option<Secret>,
-    minted: Option<(KeyId, SmtpPassword)>,
+    minted: Option<(KeyId, Passwords)>,
     steps: Vec<Step>,
     ended: usize,
 }
@@ -87,7 +88,7 @@ impl Running {
                 assert!(until > sim.now, "a pause that is over: {}", self.outcome(None));
                 Progress::Paused(until)
             }
-            Step::Forget | Step::Reject(_) => self.fold(sim, &step, Effect::Done),
+            Step::Forget | Step::Reject { .. } => self.fold(sim, &step, Effect::Done),
             _ => self.call(sim, &step),
         }
     }
@@ -169,7 +170,7 @@ impl Running {
             }
             Step::WriteSecret(write) => self.write(sim, write),
             Step::MintKey => self.mint(sim),
-            Step::ProbeLogin(probe) => Effect::Login(self.login(sim, &probe.key)),
+            Step::ProbeLogin(probe) => Effect::Login(self.login(sim, probe)),
             _ => self.iam(sim, step).unwrap_or_else(Effect::Iam),
         }
     }
@@ -186,21 +187,24 @@ impl Running {
             Err(failure) => Effect::Iam(failure),
             Ok(id) => {
                 let secret = SecretAccessKey::new(&sim.account.key(&name, &id).unwrap().secret).unwrap();
-                self.minted = Some((id.clone(), derive(&secret, &self.desired().region)));
+                self.minted =
+                    Some((id.clone(), Passwords::derive(&secret, self.desired().endpoints.regions())));
                 Effect::Minted(id)
             }
         }
     }
 
-    fn login(&self, sim: &mut Sim, key: &KeyId) -> Login {
-        let own = self.minted.as_ref().filter(|(id, _)| id == key).map(|(_, password)| password.expose());
-        let password = own.map_or_else(|| self.recovered().unwrap(), ToString::to_string);
-        sim.login(key, &password)
+    fn login(&self, sim: &mut Sim, probe: &Probe) -> Login {
+        let region = &probe.endpoint.region;
+        let own = self.minted.as_ref().filter(|(id, _)| *id == probe.key);
+        let own = own.map(|(_, passwords)| passwords.get(region.as_str()).unwrap().expose().to_owned());
+        let password = own.unwrap_or_else(|| self.recovered(region).unwrap());
+        sim.login(&probe.key, region, &password)
     }
 
-    fn recovered(&self) -> Option<String> {
+    fn recovered(&self, region: &RegionName) -> Option<String> {
         let record = &self.world.secret()?.record;
-        let digest = record.password_digests.get(self.desired().region.as_str())?;
+        let digest = record.password_digests.get(region.as_str())?;
         Some(layout::recover(self.live.as_ref()?.data.as_ref()?, digest)?.expose().to_string())
     }
 
@@ -265,21 +269,22 @@ impl Running {
     }
 
     fn filled(&self, record: &Record) -> Option<(Record, BTreeMap<String, ByteString>)> {
-        let (id, password) = self.minted.as_ref()?;
-        let (rendering, digest) = (self.desired().rendering(id), password.digest());
+        let (id, passwords) = self.minted.as_ref()?;
+        let (rendering, digests) = (self.desired().rendering(id), passwords.digests());
         let record = Record {
-            data_hash: Some(rendering.hash(&digest)),
+            data_hash: rendering.hash(&digests),
             rendered_keys: Some(rendering.keys()),
-            password_digests: BTreeMap::from([(self.desired().region.to_string(), digest)]),
+            password_digests: digests,
             ..record.clone()
         };
-        Some((record, rendering.fill(password)))
+        Some((record, rendering.fill(passwords)?))
     }
 
     fn rendered(&self, record: &Record) -> Option<BTreeMap<String, ByteString>> {
-        let digest = record.password_digests.get(self.desired().region.as_str())?;
-        let password = layout::recover(self.live.as_ref()?.data.as_ref()?, digest)?;
-        Some(self.desired().rendering(record.key.as_ref()?).fill(&password))
+        let data = self.live.as_ref()?.data.as_ref()?;
+        let regions = self.desired().endpoints.regions();
+        let passwords = layout::recover_all(data, &record.password_digests, regions)?;
+        self.desired().rendering(record.key.as_ref()?).fill(&passwords)
     }
 
     fn write(&mut self, sim: &mut Sim, write: &SecretWrite) -> Effect {
@@ -349,7 +354,7 @@ pub fn word(step: &Step) -> String {
         Step::AddFinalizer { .. } => "AddFinalizer".into(),
         Step::Pause { .. } => "Pause".into(),
         Step::ProbeLogin(probe) => format!("Login:{}", number(&probe.key)),
-        Step::Reject(id) => format!("Reject:{}", number(id)),
+        Step::Reject { key, .. } => format!("Reject:{}", number(key)),
         Step::DetachPolicy(_) => "DetachPolicy".into(),
         Step::WriteSecret(SecretWrite::Repair { render: true, .. }) => "Render".into(),
         Step::WriteSecret(write) => format!("{write:?}").split(['(', ' ']).next().unwrap().to_owned(),

@@ -78,6 +78,8 @@ pub struct Sim {
     pub passes: u32,
     /// What SES answers to every login; `None`: the truth.
     pub ses: Option<Login>,
+    /// How SES answers in single Regions, whatever the password.
+    pub ses_in: BTreeMap<String, Login>,
     /// How long SES takes to learn of a key.
     pub ses_lag: SignedDuration,
 }
@@ -109,7 +111,7 @@ impl Sim {
             settings,
             object,
             identity,
-            facts: ObjectFacts { finalizer: false, account: None, login: None },
+            facts: ObjectFacts { finalizer: false, account: None, logins: Vec::new() },
             account: Account::default(),
             secret: None,
             version: 0,
@@ -122,6 +124,7 @@ impl Sim {
             judge: Judge::default(),
             passes: 0,
             ses: None,
+            ses_in: BTreeMap::new(),
             ses_lag: SignedDuration::ZERO,
         }
     }
@@ -305,10 +308,18 @@ impl Sim {
             .unwrap_or_default()
     }
 
-    /// True if a client that reads the Secret now can log in to the wanted Region.
+    /// True if a client that reads the Secret now can log in to every wanted Region.
     pub fn logs_in(&mut self) -> bool {
-        let (username, password) = (self.value("username"), self.value("password"));
-        let (name, region) = (self.user_name(), RegionName::parse(&self.object.spec.region).unwrap());
+        let spec = self.object.spec.clone();
+        let more =
+            spec.additional_regions.iter().map(|region| (region.clone(), format!("{region}.password")));
+        let mut all = std::iter::once((spec.region.clone(), "password".to_owned())).chain(more);
+        all.all(|(region, key)| self.logs_in_at(&region, &key))
+    }
+
+    fn logs_in_at(&mut self, region: &str, data_key: &str) -> bool {
+        let (username, password) = (self.value("username"), self.value(data_key));
+        let (name, region) = (self.user_name(), RegionName::parse(region).unwrap());
         let Some(id) = KeyId::parse(&username) else { return false };
         let Ok(key) = self.account.key(&name, &id) else { return false };
         let secret = crate::password::SecretAccessKey::new(&key.secret).unwrap();
@@ -316,16 +327,16 @@ impl Sim {
             && crate::password::derive(&secret, &region).expose() == password
     }
 
-    /// How SES answers a login with `id` and this password.
-    pub fn login(&mut self, id: &KeyId, password: &str) -> Login {
-        if let Some(answer) = self.ses {
+    /// How SES answers a login in a Region with `id` and this password.
+    pub fn login(&mut self, id: &KeyId, region: &RegionName, password: &str) -> Login {
+        if let Some(answer) = self.ses_in.get(region.as_str()).copied().or(self.ses) {
             return answer;
         }
-        let (name, region) = (self.user_name(), RegionName::parse(&self.object.spec.region).unwrap());
+        let name = self.user_name();
         let (now, lag) = (self.now, self.ses_lag);
         let Ok(key) = self.account.key(&name, id) else { return Login::Refused };
         let secret = crate::password::SecretAccessKey::new(&key.secret).unwrap();
-        let right = crate::password::derive(&secret, &region).expose() == password;
+        let right = crate::password::derive(&secret, region).expose() == password;
         let known = now >= crate::time::after(key.listed.created, lag);
         if right && known && key.listed.status == KeyStatus::Active {
             Login::Accepted

@@ -164,7 +164,7 @@ impl Life {
     /// Arms a fault for the next call, now and then.
     fn maybe_break(&mut self, running: &Running) {
         let step = next(&self.sim.goal(), &running.world, self.sim.now);
-        let silent = matches!(step, Step::Pause { .. } | Step::End(_) | Step::Forget | Step::Reject(_));
+        let silent = matches!(step, Step::Pause { .. } | Step::End(_) | Step::Forget | Step::Reject { .. });
         if silent || self.odds.is_none_or(|odds| !self.dice.roll().is_multiple_of(odds)) {
             return;
         }

@@ -255,29 +255,29 @@ fn owned(desired: &Desired, mut facts: SecretFacts) -> SecretFacts {
 
 /// The digest of the password of a key for the wanted Region.
 pub fn password(desired: &Desired, key: u8) -> String {
-    format!("password-{key}-{}", desired.region)
+    format!("password-{key}-{}", desired.endpoints.primary.region)
 }
 
 /// Record and data of a freshly minted key, as the pass fills them in.
 fn published(desired: &Desired, facts: SecretFacts, key: u8) -> SecretFacts {
-    let digest = password(desired, key);
+    let region = desired.endpoints.primary.region.to_string();
+    let digests = BTreeMap::from([(region, password(desired, key))]);
     let rendering = desired.rendering(&test::key(u32::from(key)));
     let record = Record {
-        data_hash: Some(rendering.hash(&digest)),
+        data_hash: rendering.hash(&digests),
         rendered_keys: Some(rendering.keys()),
-        password_digests: BTreeMap::from([(desired.region.to_string(), digest.clone())]),
+        password_digests: digests.clone(),
         ..facts.record
     };
     let names = Some(test::key(u32::from(key)));
-    let content = Some(Content { digests: rendering.digests(&digest), names, immutable: false });
+    let content = Some(Content { digests: rendering.digests(&digests).unwrap(), names, immutable: false });
     SecretFacts { record, content, touched: false, ..facts }
 }
 
 /// The data of the recorded key once more, with the password that its digest confirms.
 fn rendered(desired: &Desired, facts: SecretFacts) -> SecretFacts {
     let key = facts.record.key.clone().unwrap();
-    let digest = facts.record.password_digests.get(desired.region.as_str()).unwrap().clone();
-    let digests = desired.rendering(&key).digests(&digest);
+    let digests = desired.rendering(&key).digests(&facts.record.password_digests).unwrap();
     let content = Some(Content { digests, names: Some(key), immutable: false });
     SecretFacts { content, touched: false, ..facts }
 }

@@ -115,7 +115,7 @@ impl Tables {
         let (cached, memo, nonce, finalizer, now) = begun;
         let facts = cached.map(|id| SecretFacts { content: None, ..self.secrets.get(id).clone() });
         let account = finalizer.then(|| test::installation().account);
-        let object = ObjectFacts { finalizer, account, login: None };
+        let object = ObjectFacts { finalizer, account, logins: Vec::new() };
         let memo = self.memos.get(memo).clone();
         let world = self.worlds.put(World::new(object, facts, memo, format!("nonce#{nonce}"), time(now)));
         self.begun.insert(begun, world);
