@@ -11,6 +11,9 @@ use crate::key::KeyId;
 use crate::names::record as name;
 use crate::time::seconds;
 
+/// What a person writes to say yes.
+const YES: &str = "true";
+
 /// A key that was published before the present one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous {
@@ -62,6 +65,8 @@ pub struct Record {
     pub data_hash: Option<String>,
     /// Data keys that the operator wrote.
     pub rendered_keys: Option<Vec<String>>,
+    /// A person lets the object take the Secret over, if it has no owner. Gone once that is done.
+    pub adopt: bool,
     /// Labels from the spec that the operator wrote.
     pub rendered_labels: Vec<String>,
     /// Annotations from the spec that the operator wrote.
@@ -94,6 +99,7 @@ impl Record {
             password_digests: get(name::PASSWORD_DIGESTS).map(pairs).unwrap_or_default(),
             data_hash: text(name::DATA_HASH),
             rendered_keys: list(name::RENDERED_KEYS),
+            adopt: get(name::ADOPT) == Some(YES),
             rendered_labels: list(name::RENDERED_LABELS).unwrap_or_default(),
             rendered_annotations: list(name::RENDERED_ANNOTATIONS).unwrap_or_default(),
         }
@@ -126,6 +132,7 @@ impl Record {
                 name::RENDERED_KEYS,
                 self.rendered_keys.as_ref().map(|keys| join(keys.iter().map(String::as_str))),
             ),
+            (name::ADOPT, self.adopt.then(|| YES.to_owned())),
             (name::RENDERED_LABELS, non_empty(join(self.rendered_labels.iter().map(String::as_str)))),
             (
                 name::RENDERED_ANNOTATIONS,
@@ -219,6 +226,7 @@ mod tests {
             attempt: Some("nonce".into()),
             found_keys: vec![key(3), key(4)],
             rendered_labels: vec!["team".into()],
+            adopt: true,
             ..record(&key(1))
         };
         for record in [record(&key(1)), with_previous, Record::default()] {

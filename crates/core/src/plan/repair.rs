@@ -18,10 +18,23 @@ pub fn owner(view: &View) -> Option<Step> {
     let record = || Record {
         rendered_labels: names(&view.desired.labels),
         rendered_annotations: names(&view.desired.annotations),
-        ..facts.record.clone()
+        adopt: false,
+        ..before(view, facts)
     };
     (!facts.is_controlled_by(&view.desired.identity.owner.uid))
         .then(|| Step::WriteSecret(SecretWrite::Repair { record: record(), render: false }))
+}
+
+/// What is kept of the record. One of another object tells of a user and of keys that aren't ours, so
+/// only what is to leave the data is kept: the key that the data name is then found to be none of
+/// our user's, and replaced.
+fn before(view: &View, facts: &SecretFacts) -> Record {
+    let uid = &view.desired.identity.owner.uid;
+    if facts.record.uid.as_ref() == Some(uid) {
+        return facts.record.clone();
+    }
+    let rendered_keys = facts.record.rendered_keys.clone();
+    Record { uid: Some(uid.clone()), rendered_keys, ..Record::default() }
 }
 
 /// A record that says nothing about the previous key was stripped: any other key of the user may
@@ -94,6 +107,7 @@ pub fn current(view: &View) -> Record {
     Record {
         uid: Some(desired.identity.owner.uid.clone()),
         user_name: Some(desired.identity.user.name.clone()),
+        adopt: false,
         policy_hash: Some(desired.policy.hash.clone()),
         tags_hash: Some(desired.identity.tags_hash.clone()),
         boundary: Some(desired.boundary()),

@@ -9,6 +9,10 @@ use crate::world::SecretView;
 use super::view::View;
 use super::{blocked, repair, retire, wait};
 
+/// The way out for a Secret without an owner.
+const ADOPT_HINT: &str =
+    ", or let this object take it over and replace its credential: annotate it with ses-smtp.dev/adopt=true";
+
 /// A Secret that the cache doesn't show is looked for live: the cache holds only ours, and may lag.
 pub fn looked_at(view: &View) -> Option<Step> {
     matches!(view.world.secret, SecretView::Unlooked).then_some(Step::ReadSecret)
@@ -45,23 +49,29 @@ fn being_deleted(view: &View, facts: &SecretFacts) -> Option<Step> {
 }
 
 /// Only the owner reference was removed: given back if the record names this object and the
-/// password is confirmed by its digest; anything less could be somebody else's Secret.
+/// password is confirmed by its digest; anything less could be somebody else's Secret, unless a
+/// person who may edit it says that it may be taken over, such as one restored from a backup.
 fn unowned(view: &View, facts: &SecretFacts) -> Option<Step> {
     let names_us = facts.record.uid.as_ref() == Some(&view.desired.identity.owner.uid);
-    if !names_us {
+    if !names_us && !facts.record.adopt {
         return Some(foreign(view, "nobody"));
     }
     if facts.content.is_none() {
         return Some(Step::ReadSecret);
+    }
+    if facts.record.adopt {
+        return None;
     }
     let confirmed = facts.record.password_digests.values().any(|digest| facts.holds(digest) == Some(true));
     (!confirmed).then(|| foreign(view, "nobody"))
 }
 
 fn foreign(view: &View, controller: &str) -> Step {
+    let owned = view.secret().is_some_and(|facts| facts.controller != Controller::Nobody);
+    let adopt = if owned { "" } else { ADOPT_HINT };
     let message = format!(
         "Secret {} exists and is controlled by {controller}: it is left untouched and nothing is done in AWS. \
-         Delete it, or give this object another spec.secret.name",
+         Delete it, or give this object another spec.secret.name{adopt}",
         view.desired.identity.secret_path()
     );
     blocked(Reason::SecretNotOwned, message)

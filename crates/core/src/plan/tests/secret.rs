@@ -260,3 +260,77 @@ fn an_edited_secret_emptied_of_record_and_user_name_spares_every_key() {
     sim.settle(&mut operator, 10);
     whole(&mut sim);
 }
+
+/// So many keys were made before a backup was restored.
+const RESTORED: u32 = 10;
+
+/// The Secret of an object that is gone, as a backup restores it: without owner.
+fn restored() -> Sim {
+    let (mut donor, _) = Sim::provisioned();
+    donor.edit(|secret| secret.metadata.owner_references = None);
+    let mut sim = Sim::of("9a8b7c6d-0000-4000-8000-000000000001");
+    sim.secret = donor.secret.clone();
+    // Ids that the new user's keys don't have.
+    sim.account.made = RESTORED;
+    sim
+}
+
+#[test]
+fn a_restored_secret_is_taken_over_only_when_somebody_says_so() {
+    let mut sim = restored();
+    let mut operator = Operator::default();
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Blocked:SecretNotOwned"), "{outcome}");
+    for no in ["", "yes", "True"] {
+        sim.annotate(name::ADOPT, Some(no));
+        let outcome = sim.pass(&mut operator);
+        assert!(outcome.words().ends_with("Blocked:SecretNotOwned"), "{no}: {outcome}");
+    }
+    assert!(sim.account.users.is_empty());
+    let before = sim.value("password");
+    sim.put_data("others", "kept");
+    sim.annotate(name::ADOPT, Some("true"));
+    sim.settle(&mut operator, 10);
+    whole(&mut sim);
+    let facts = sim.seen().unwrap();
+    assert!(facts.is_controlled_by("9a8b7c6d-0000-4000-8000-000000000001") && !facts.record.adopt);
+    assert_eq!(sim.value("others"), "kept");
+    assert_ne!(sim.value("password"), before);
+    assert_eq!(sim.account.made, RESTORED + 1, "one key, for the new user");
+}
+
+#[test]
+fn a_secret_that_somebody_controls_is_never_taken_over() {
+    for (owner, uid) in [("other", "another"), ("mailer", "dead")] {
+        let mut sim = restored();
+        let (mut donor, _) = Sim::provisioned();
+        donor.edit(|secret| {
+            let owners = secret.metadata.owner_references.as_mut().unwrap();
+            owners[0].name = owner.into();
+            owners[0].uid = uid.into();
+        });
+        sim.secret = donor.secret.clone();
+        sim.annotate(name::ADOPT, Some("true"));
+        sim.pass(&mut Operator::default());
+        assert!(sim.account.users.is_empty() && sim.seen().unwrap().record.adopt);
+    }
+}
+
+#[test]
+fn a_crash_anywhere_in_a_take_over_leaves_nothing_behind() {
+    for call in 0..24 {
+        let mut sim = restored();
+        sim.annotate(name::ADOPT, Some("true"));
+        sim.faults.insert(call, super::sim::Fault::CrashAfter);
+        sim.settle(&mut Operator::default(), 20);
+        whole(&mut sim);
+    }
+}
+
+#[test]
+fn the_mark_goes_from_a_secret_that_is_ours_already() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    sim.annotate(name::ADOPT, Some("true"));
+    went(&sim.pass(&mut operator), "Annotate Done");
+    assert!(!sim.seen().unwrap().record.adopt);
+}
