@@ -1,13 +1,13 @@
 //! Retiring the previous key: protocol steps 10 and 11.
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::desired::Identity;
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::record::{Previous, Record};
 use crate::step::{SecretWrite, Step};
-use crate::time::{after, seconds};
+use crate::time::{CLOCKS, after, seconds};
 
 use crate::world::{Publish, World};
 
@@ -25,11 +25,19 @@ pub fn due_at(view: &View) -> Option<Timestamp> {
         return Some(previous.superseded_at);
     }
     let overlap_ends = overlap_ends(view, previous);
-    Some(match previous.deactivated_at {
+    let due = match previous.deactivated_at {
         None => overlap_ends,
         // A forged date doesn't shorten the overlap.
         Some(at) => after(at, view.desired.identity.durations.soak).max(overlap_ends),
-    })
+    };
+    Some(after(due, ahead_of_iam(view)))
+}
+
+/// How far our clock has jumped ahead of IAM's, as the list shows, if clocks don't differ that much by
+/// themselves: the time that an overlap and a soak have not had yet (S3).
+fn ahead_of_iam(view: &View) -> SignedDuration {
+    let ahead = view.keys().map(|listing| listing.at.duration_since(listing.list.server_time));
+    ahead.filter(|ahead| *ahead > CLOCKS).unwrap_or_default()
 }
 
 /// When the previous key has been usable beside its successor for long enough: an overlap after it
@@ -103,7 +111,7 @@ fn unlisted(view: &View, previous: &Previous) -> Option<Step> {
 }
 
 fn retire(view: &View, previous: &Previous) -> Option<Step> {
-    // The list may have moved the date.
+    // The list may have moved the date, or shown that it isn't due by IAM's clock.
     if !is_due(view) || !successor_works(view, &previous.key) {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::iam::{Blocker, Failure, KEYS_PER_USER, KeyList, KeyStatus, ListedKey, UserFacts, UserSpec};
 use crate::key::KeyId;
@@ -33,6 +33,8 @@ pub struct Account {
     pub users: BTreeMap<String, User>,
     /// Keys made so far; the n-th has id `key(n)`.
     pub made: u32,
+    /// How far IAM's clock is behind the operator's.
+    pub behind: SignedDuration,
 }
 
 pub type Reply<T> = Result<T, Failure>;
@@ -91,7 +93,7 @@ impl Account {
 
     pub fn list(&mut self, name: &str, now: Timestamp) -> Reply<KeyList> {
         let keys = self.user(name)?.keys.iter().map(|key| key.listed.clone()).collect();
-        Ok(KeyList { keys, server_time: crate::time::seconds(now) })
+        Ok(KeyList { keys, server_time: crate::time::seconds(now - self.behind) })
     }
 
     pub fn key(&mut self, name: &str, id: &KeyId) -> Reply<&mut Key> {

@@ -153,6 +153,30 @@ fn a_use_right_after_the_rotation_delays_nothing() {
     went(&sim.pass(&mut operator), expected);
 }
 
+/// The clock of a node that was set wrong must not cut an overlap or a soak short.
+#[test]
+fn a_clock_that_jumped_ahead_retires_nothing() {
+    let (mut sim, mut operator) = triggered();
+    sim.pass_time(DAY);
+    sim.account.behind = SignedDuration::from_secs(DAY);
+    let outcome = sim.pass(&mut operator);
+    went(&outcome, "ReadSecret ListKeys Done");
+    let Some(End::Done { wake_at: Some(at) }) = outcome.end else { panic!("{outcome}") };
+    assert!(at.duration_since(sim.now) > SignedDuration::from_hours(22), "looked at again when it is due");
+    sim.wait_until(at);
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().contains("DeactivateKey:1"), "{outcome}");
+    // The clock is put right: the soak is not cut short either.
+    sim.account.behind = SignedDuration::ZERO;
+    sim.pass_time(DAY / 2);
+    went(&sim.pass(&mut operator), "Done");
+    sim.pass_time(DAY);
+    sim.account.behind = SignedDuration::from_secs(DAY);
+    went(&sim.pass(&mut operator), "ReadSecret ListKeys Done");
+    sim.pass_time(DAY);
+    went(&sim.pass(&mut operator), "ReadSecret ListKeys DeleteKey:1 Annotate Done");
+}
+
 #[test]
 fn a_shorter_overlap_counts_at_once_but_never_below_a_quarter_of_an_hour() {
     let (mut sim, mut operator) = triggered();
