@@ -126,7 +126,9 @@ async fn edits_in_iam_are_repaired_or_reported() {
     let (bed, launch) = bed(SCALE).await;
     let operator = launch.start().await.unwrap();
     let mut objects = BTreeMap::new();
-    for name in ["policy", "tags", "boundary", "gone", "uid", "extra", "inactive", "deleted", "unknown"] {
+    for name in
+        ["policy", "tags", "boundary", "gone", "uid", "path", "extra", "inactive", "deleted", "unknown"]
+    {
         objects.insert(name, provisioned(&bed, name).await);
     }
     let user = |name: &str| bed.user_of(&objects[name].0).unwrap();
@@ -142,6 +144,7 @@ async fn edits_in_iam_are_repaired_or_reported() {
     let mut tags = user("uid").tags;
     tags.insert("ses-smtp.dev/uid".into(), "another".into());
     hand.set_tags(&names["uid"], &pairs(&tags)).unwrap();
+    hand.set_path(&names["path"], "/elsewhere/").unwrap();
     hand.attach_policy(&names["extra"], "arn:aws:iam::aws:policy/AmazonSesSendingAccess").unwrap();
     hand.set_key(&names["inactive"], &objects["inactive"].1.username, KeyState::Inactive).unwrap();
     hand.set_key(&names["deleted"], &objects["deleted"].1.username, KeyState::Deleted).unwrap();
@@ -155,7 +158,10 @@ async fn edits_in_iam_are_repaired_or_reported() {
     event(&bed, "DriftRepaired", "permissions boundary restored").await;
     user_is(&bed, &objects["gone"].0, "a user made anew", |user| user.keys.len() == 1).await;
     bed.reads("shop", "uid", "Stalled", "True UserNotOwned").await.unwrap();
-    assert!(works(&bed, &objects["uid"].1).await, "what isn't ours is left alone");
+    bed.reads("shop", "path", "Stalled", "True UserNotOwned").await.unwrap();
+    for name in ["uid", "path"] {
+        assert!(works(&bed, &objects[name].1).await, "{name}: what isn't ours is left alone");
+    }
     event(&bed, "ForeignAttachment", "AmazonSesSendingAccess").await;
     bed.reads("shop", "inactive", "Stalled", "True KeyDeactivated").await.unwrap();
     user_is(&bed, &objects["deleted"].0, "another key", |user| user.keys.len() == 1).await;

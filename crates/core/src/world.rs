@@ -140,6 +140,8 @@ pub struct World {
     pub did: Vec<Step>,
     /// Whether the user was listed under our path after a call on it was denied.
     pub listed: Option<bool>,
+    /// A call on the user was denied, and it was not listed under our path: it is not there, or elsewhere.
+    pub unlisted: bool,
     /// The pass looks into what the sweep found amiss with the user.
     pub drift: bool,
     /// What is remembered.
@@ -180,6 +182,7 @@ impl World {
             failed: None,
             did: Vec::new(),
             listed: None,
+            unlisted: false,
             drift: memo.suspicion.user || memo.suspicion.policy,
             memo,
         };

@@ -18,6 +18,7 @@ impl World {
         }
         let Some((step, _)) = self.failed.take() else { return };
         self.listed = None;
+        self.unlisted = true;
         match self.user {
             UserView::Exists => self.user = UserView::Elsewhere,
             _ => self.iam_failed(&step, Failure::Absent, now),
@@ -51,12 +52,14 @@ impl World {
         }
     }
 
-    /// The name is taken. Read as missing before that, it is taken and missing by turns: no end to it.
+    /// The name is taken. Missing under our path before that, it is a user's elsewhere; read as missing, it
+    /// is taken and missing by turns: no end to it.
     fn user_exists(&mut self, step: &Step, failure: Failure) {
-        if matches!(self.user, UserView::Missing { .. }) {
+        let missing = matches!(self.user, UserView::Missing { .. });
+        self.user = if missing && self.unlisted { UserView::Elsewhere } else { UserView::Exists };
+        if missing && !self.unlisted {
             self.fail(step, Failed::Iam(failure));
         }
-        self.user = UserView::Exists;
     }
 
     fn blocked(&mut self, blocker: Blocker, now: Timestamp) {

@@ -296,6 +296,21 @@ fn a_taken_name_that_may_not_be_read_and_is_not_under_our_path_is_somebody_else_
 }
 
 #[test]
+fn a_user_that_was_moved_to_a_path_where_our_rights_end_is_no_longer_ours() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.user(&name).unwrap().facts.path = "/elsewhere/".into();
+    operator.memo.suspicion.user = true;
+    let calls = sim.calls;
+    for call in [calls, calls + 2] {
+        sim.faults.insert(call, Fault::Says(denied("iam:GetUser")));
+    }
+    let expected = "ReadUser FindUser Pause ReadUser FindUser CreateUser Blocked:UserNotOwned";
+    went(&sim.pass(&mut operator), expected);
+    assert_eq!(sim.key_numbers(), [1]);
+}
+
+#[test]
 fn a_teardown_of_a_user_that_is_gone_ends_although_every_call_is_denied() {
     let (mut sim, mut operator) = Sim::provisioned();
     let name = sim.user_name();
