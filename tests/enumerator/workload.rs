@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::SignedDuration;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -37,10 +39,16 @@ pub enum Stage {
 }
 
 /// All workloads.
-pub const ALL: [Workload; 17] = [
+pub const ALL: [Workload; 19] = [
     Workload { name: "provision", stage: Stage::New, change: |_| Box::pin(async {}) },
     Workload { name: "user-exists", stage: Stage::New, change: |world| Box::pin(user_exists(world)) },
     Workload { name: "region", stage: Stage::Provisioned, change: |world| Box::pin(region(world)) },
+    Workload {
+        name: "region-added",
+        stage: Stage::Provisioned,
+        change: |world| Box::pin(region_added(world)),
+    },
+    Workload { name: "adopted", stage: Stage::New, change: |world| Box::pin(adopted(world)) },
     Workload { name: "trigger", stage: Stage::Provisioned, change: |world| Box::pin(trigger(world)) },
     Workload { name: "age", stage: Stage::Provisioned, change: |world| Box::pin(age(world)) },
     Workload { name: "revoked", stage: Stage::Provisioned, change: |world| Box::pin(revoked(world)) },
@@ -127,6 +135,30 @@ async fn region(world: &World) {
     let patch = Patch::Merge(json!({ "spec": { "region": OTHER_REGION } }));
     world.objects().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
     *world.region.lock().unwrap() = OTHER_REGION;
+}
+
+async fn region_added(world: &World) {
+    patched(world, json!({ "additionalRegions": [OTHER_REGION] })).await;
+}
+
+/// The Secret of an object that is gone, restored from a backup and given to this one.
+async fn adopted(world: &World) {
+    let annotations =
+        [(record::UID, "of-another"), (record::ADOPT, "true"), (record::RENDERED_KEYS, "username,old")];
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(NAME.to_owned()),
+            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        },
+        string_data: Some(
+            [("username", "AKIAIOSFODNN7EXAMPLE"), ("old", "goes"), ("others", "stays")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
+        ..Secret::default()
+    };
+    world.secrets().create(&PostParams::default(), &secret).await.unwrap();
 }
 
 async fn patched(world: &World, spec: serde_json::Value) {
