@@ -254,6 +254,10 @@ async fn orphans_are_listed_and_deleted_by_hand() {
     let operator = launch.start().await.unwrap();
     let (object, _) = provisioned(&bed, "mailer").await;
     provisioned(&bed, "stays").await;
+    let spec = format!("{{region: {REGION}, deletionPolicy: Retain}}");
+    let retained = bed.apply("shop", "retained", &spec).await.unwrap();
+    bed.ready("shop", "retained").await.unwrap();
+    let retained = bed.user_of(&retained).unwrap().name;
     operator.stop().await.unwrap();
     let run = async |arguments: &[&str]| {
         let mut command = tokio::process::Command::new(BINARY);
@@ -272,9 +276,18 @@ async fn orphans_are_listed_and_deleted_by_hand() {
     assert_eq!((row[0], row[1], row[3], row[4]), (name.as_str(), "shop/mailer", "Delete", "-"));
     let (_, listed, _) = run(&["--install", "another"]).await;
     assert_eq!(listed.lines().count(), 1, "{listed}");
-    assert_eq!(bed.aws.users().len(), 2, "listing changes nothing");
+    assert_eq!(bed.aws.users().len(), 3, "listing changes nothing");
+    force_deleted(&bed, "retained").await;
     let (code, _, said) = run(&["--delete"]).await;
-    assert_eq!((code, said.trim()), (0, format!("deleted {name}").as_str()));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("deleted {name}\n")), "{said}");
+    assert!(
+        said.contains(&format!("kept {retained}: its deletion policy isn't Delete; --any-policy")),
+        "{said}"
+    );
+    assert_eq!(bed.aws.users().len(), 2);
+    let (code, _, said) = run(&["--delete", "--any-policy"]).await;
+    assert_eq!((code, said.trim()), (0, format!("deleted {retained}").as_str()));
     assert_eq!(bed.aws.users().len(), 1);
     // Without any object every user looks orphaned: that is no ground to delete them.
     force_deleted(&bed, "stays").await;
