@@ -190,6 +190,111 @@ fn prints_the_definition() {
     assert_eq!(read["metadata"]["name"], "sessmtpcredentials.ses-smtp.dev");
 }
 
+fn iam_policy(arguments: &[&str]) -> Run {
+    run(&[&["iam-policy"], arguments].concat(), "")
+}
+
+/// A file of `deploy/iam` with its placeholders filled in.
+fn shipped(file: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/iam").join(file);
+    std::fs::read_to_string(path).unwrap().replace("ACCOUNT", "123456789012").replace("CLUSTER", "prod-1")
+}
+
+const PLACE: [&str; 4] = ["--account", "123456789012", "--cluster-id", "prod-1"];
+
+#[test]
+fn prints_the_shipped_policies() {
+    let policy = iam_policy(&PLACE);
+    assert_eq!((policy.code, policy.stdout), (0, shipped("operator-policy.json")), "{}", policy.stderr);
+    let boundary = iam_policy(&["--boundary"]);
+    assert_eq!((boundary.code, boundary.stdout), (0, shipped("boundary-policy.json")), "{}", boundary.stderr);
+}
+
+#[test]
+fn policies_name_what_they_are_told() {
+    let role = "arn:aws-cn:iam::210987654321:role/team/mail";
+    let told = ["--partition=aws-cn", "--user-path=/a/B/", "--boundary-name=limits"];
+    let roles = format!("--assume-role={role},{role}-2");
+    let printed = iam_policy(&[&PLACE, &told[..], &[roles.as_str()]].concat());
+    assert_eq!(printed.code, 0, "{}", printed.stderr);
+    let expected = shipped("operator-policy.json")
+        .replace("arn:aws:", "arn:aws-cn:")
+        .replace("/ses-smtp/", "/a/B/")
+        .replace("policy/ses-smtp-boundary", "policy/limits");
+    let mut expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    expected["Statement"].as_array_mut().unwrap().push(serde_json::json!({
+        "Sid": "AssumeRole", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [role, format!("{role}-2")],
+    }));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&printed.stdout).unwrap(), expected);
+}
+
+#[test]
+fn policies_need_what_nobody_tells() {
+    let fails = |arguments: &[&str], why: &str| {
+        let run = run_with(arguments, b"", &[("AWS_EC2_METADATA_DISABLED", "true")]);
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{}", run.stderr);
+        assert!(run.stderr.contains(why), "{why} in {}", run.stderr);
+    };
+    fails(&["iam-policy", "--cluster-id=prod-1"], "name it with --account");
+    fails(&["iam-policy", "--account=123456789012"], "name it with --cluster-id");
+    for (wrong, why) in [
+        ("--account=12345678901", "12 digits"),
+        ("--partition=aws-mars", "aws, aws-us-gov, aws-cn, aws-eusc"),
+        ("--cluster-id=Prod", "lower-case"),
+        ("--user-path=mail", "a slash at both ends"),
+        ("--boundary-name=arn:aws:iam::1:policy/x", "not an ARN"),
+        ("--assume-role=arn:aws:iam::210987654321:role/*", "ARNs of roles"),
+        ("--assume-role=arn:aws:iam::210987654321:user/x", "ARNs of roles"),
+        ("--assume-role=arn:aws:iam::*:role/x", "ARNs of roles"),
+    ] {
+        assert_refuses(&iam_policy(&[wrong]), why);
+    }
+    let elsewhere = "--assume-role=arn:aws-us-gov:iam::210987654321:role/x";
+    assert_refuses(&iam_policy(&[&PLACE[..], &[elsewhere]].concat()), "its own partition only");
+    assert_refuses(
+        &iam_policy(&["--boundary", "--assume-role=arn:aws:iam::210987654321:role/x"]),
+        "--boundary",
+    );
+}
+
+/// What every shell's completion has to know.
+const SUBCOMMANDS: [&str; 7] = ["run", "derive", "regions", "orphans", "iam-policy", "crd", "completions"];
+
+#[test]
+fn completes_in_every_shell() {
+    let help = run(&["--help"], "").stdout;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed: Vec<&str> = listed.map_while(|line| line.split_whitespace().next()).collect();
+    let known: Vec<&str> = SUBCOMMANDS.into_iter().chain(["help"]).collect();
+    assert_eq!(listed, known);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell], "");
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""));
+        for word in SUBCOMMANDS.into_iter().chain(["region", "secret-access-key-file"]) {
+            assert!(script.stdout.contains(word), "{word} is missing in the script for {shell}");
+        }
+    }
+    assert_refuses(&run(&["completions", "tcsh"], ""), "bash, elvish, fish, powershell, zsh");
+    assert_eq!(run(&["completions"], "").code, 2);
+}
+
+#[test]
+fn bash_offers_what_the_script_says() {
+    let script = run(&["completions", "bash"], "").stdout;
+    let offered = |line: &str| {
+        let words = format!("COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))");
+        // The function that the script registers, as bash calls it.
+        let call = r#"$(complete -p ses-smtp-operator | grep -o '\-F [^ ]*' | cut -c4-) ses-smtp-operator "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}""#;
+        let text = format!("{script}\n{words}\n{call}\necho \"${{COMPREPLY[@]}}\"");
+        let output = Run::from(Command::new("bash").args(["--norc", "-c", &text]).output().unwrap());
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+        output.stdout.trim().to_owned()
+    };
+    assert_eq!(offered("ses-smtp-operator de"), "derive");
+    assert_eq!(offered("ses-smtp-operator iam-policy --acc"), "--account");
+    assert_eq!(offered("ses-smtp-operator completions fi"), "fish");
+}
+
 #[test]
 fn helps() {
     let help = run(&["--help"], "");

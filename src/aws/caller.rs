@@ -41,7 +41,8 @@ fn causes(error: &dyn Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn is_account(text: &str) -> bool {
+/// True for a 12-digit account id.
+pub fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -29,7 +29,7 @@ mod smtp;
 mod tests;
 
 pub use action::Action;
-pub use caller::identify;
+pub use caller::{Unidentified, identify, is_account};
 pub use client::Client;
 pub use limiter::Limited;
 pub use login::{LoginProbe, ProbeError, SmtpProbe, SmtpServer};

@@ -7,11 +7,13 @@ use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::derive::DeriveArgs;
+use super::iam_policy::IamPolicyArgs;
 use super::orphans::OrphansArgs;
 use super::regions::RegionsArgs;
-use super::{RunSettings, crd, derive, orphans, output, regions, run};
+use super::{RunSettings, crd, derive, iam_policy, orphans, output, regions, run};
 
 /// Version, with the commit when the build was told.
 static VERSION: LazyLock<String> = LazyLock::new(|| match commit() {
@@ -25,6 +27,8 @@ Examples:
   ses-smtp-operator derive --region eu-central-1 < secret-access-key.txt
   ses-smtp-operator regions -o json
   ses-smtp-operator orphans
+  ses-smtp-operator iam-policy --account 123456789012 --cluster-id prod
+  ses-smtp-operator completions bash > /etc/bash_completion.d/ses-smtp-operator
   ses-smtp-operator crd | kubectl apply -f -";
 
 /// The commit that the binary was built from; empty when the build wasn't told.
@@ -32,9 +36,12 @@ pub(super) fn commit() -> &'static str {
     option_env!("SES_SMTP_COMMIT").unwrap_or_default()
 }
 
+/// What the program is called.
+const NAME: &str = "ses-smtp-operator";
+
 /// Provisions, publishes and removes Amazon SES SMTP credentials.
 #[derive(Parser)]
-#[command(name = "ses-smtp-operator", version = VERSION.as_str(), after_help = EXAMPLES)]
+#[command(name = NAME, version = VERSION.as_str(), after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,8 +57,16 @@ enum Command {
     Regions(RegionsArgs),
     /// List IAM users whose custom resource is gone, or delete them
     Orphans(OrphansArgs),
+    /// Print the IAM policy that the operator needs, as JSON
+    IamPolicy(IamPolicyArgs),
     /// Print the custom resource definition as YAML
     Crd,
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// Runs the process's command line.
@@ -68,8 +83,20 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Derive(args) => derive::command(&args),
         Command::Regions(args) => regions::command(&args),
         Command::Orphans(args) => orphans::command(&args),
+        Command::IamPolicy(args) => iam_policy::command(&args),
         Command::Crd => crd::command(),
+        Command::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    // clap_complete writes a hyphen of the program's name in two ways, so that bash finds no subcommand's
+    // options.
+    let script =
+        String::from_utf8_lossy(&script).replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"));
+    output::result(&script)
 }
 
 /// Ends a command line that clap refused, or that asked for help.

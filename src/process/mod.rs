@@ -11,6 +11,7 @@ mod crd;
 mod derive;
 mod endpoints;
 mod http;
+mod iam_policy;
 mod logging;
 mod metrics;
 mod orphans;

@@ -182,12 +182,12 @@ fn user_prefix(text: &str) -> Result<String, String> {
     take(text, good, "allowed are up to 20 lower-case letters, digits and _+=,.@-")
 }
 
-fn policy_name(text: &str) -> Result<String, String> {
+pub(super) fn policy_name(text: &str) -> Result<String, String> {
     let good = (1..=MAX_POLICY_NAME).contains(&text.len()) && text.bytes().all(is_name_byte);
     take(text, good, "allowed are 1 to 128 letters, digits and _+=,.@- (a name, not an ARN)")
 }
 
-fn is_name_byte(byte: u8) -> bool {
+pub(super) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || NAME_MARKS.bytes().any(|mark| mark == byte)
 }
 

@@ -3,7 +3,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::account::{Account, ApiError, KeyState, NewKey, NewUser, QUARANTINE, Tag, User};
+use crate::account::{Account, ApiError, KeyState, NewKey, NewUser, Tag, User};
 use crate::journal::{OUT_OF_BAND, Record};
 use crate::world::Shared;
 
@@ -65,7 +65,7 @@ impl<'a> ByHand<'a> {
 
     /// Attaches AWS's quarantine policy, as AWS does when a key of the user is found in public.
     pub fn quarantine(&self, user: &str) -> Result<(), ApiError> {
-        self.attach_policy(user, QUARANTINE)
+        self.change("AttachUserPolicy", user, |account, now| account.quarantine(user, now))
     }
 
     /// Makes a key.

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod reason;
 pub mod record;
 pub mod region;
+pub mod rights;
 pub mod secret;
 pub mod status;
 pub mod step;

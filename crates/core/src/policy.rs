@@ -4,6 +4,10 @@ use serde::Serialize;
 
 use crate::password::digest;
 
+/// Version of IAM's policy language.
+pub const VERSION: &str = "2012-10-17";
+/// The one right of an SMTP user.
+pub const SEND: &str = "ses:SendRawEmail";
 /// Characters that all inline policies of a user may have together, white space not counted.
 pub const MAX_POLICY: usize = 2_048;
 /// Longest sender pattern.
@@ -103,8 +107,8 @@ impl Policy {
         let from_address: Vec<&str> = senders.iter().map(|sender| sender.0.as_str()).collect();
         let condition =
             (!from_address.is_empty()).then_some(Condition { string_like: FromAddress { from_address } });
-        let statement = Statement { effect: "Allow", action: "ses:SendRawEmail", resource: "*", condition };
-        let document = Document { version: "2012-10-17", statement: [statement] };
+        let statement = Statement { effect: "Allow", action: SEND, resource: "*", condition };
+        let document = Document { version: VERSION, statement: [statement] };
         // Strings in structs always serialize; an empty document would be refused by IAM.
         let document = serde_json::to_string(&document).unwrap_or_default();
         Self { hash: digest(document.as_bytes()), document }

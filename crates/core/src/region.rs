@@ -91,6 +91,9 @@ pub enum Partition {
 }
 
 impl Partition {
+    /// Every partition that is known.
+    pub const ALL: [Self; 4] = [Self::Commercial, Self::UsGov, Self::China, Self::EuSovereign];
+
     /// The partition as written in ARNs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -103,10 +106,12 @@ impl Partition {
 
     /// The partition of an ARN such as `arn:aws:iam::123456789012:user/x`.
     pub fn of_arn(arn: &str) -> Option<Self> {
-        let name = arn.strip_prefix("arn:")?.split(':').next()?;
-        [Self::Commercial, Self::UsGov, Self::China, Self::EuSovereign]
-            .into_iter()
-            .find(|partition| partition.as_str() == name)
+        Self::parse(arn.strip_prefix("arn:")?.split(':').next()?)
+    }
+
+    /// The partition of that name, such as `aws-cn`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|partition| partition.as_str() == name)
     }
 
     /// The domain under which the partition's hosts live.

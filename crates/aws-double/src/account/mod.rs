@@ -22,7 +22,6 @@ use k8s_openapi::jiff::Timestamp;
 pub use error::ApiError;
 pub use keys::{AccessKey, KeyListing, KeyState, KeyUse, NewKey};
 pub use page::{Page, Paged};
-pub use policies::QUARANTINE;
 pub use report::{Report, ReportState};
 pub use users::NewUser;
 
@@ -32,6 +31,8 @@ use crate::rng::Rng;
 /// How the account behaves. All durations are already in the double's own time.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Partition, as in ARNs.
+    pub partition: String,
     /// How far lists of users and keys lag behind.
     pub list_delay: Duration,
     /// How far `ListAccessKeys` lags behind; as `list_delay` when absent.
@@ -61,6 +62,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            partition: "aws".to_owned(),
             list_delay: Duration::ZERO,
             key_list_delay: None,
             user_delay: Duration::ZERO,
@@ -227,7 +229,12 @@ impl Account {
 
     /// An ARN of IAM in this account: `user/…` or `group/…`.
     pub(crate) fn arn(&self, kind: &str, path: &str, name: &str) -> String {
-        format!("arn:aws:iam::{}:{kind}{path}{name}", self.id)
+        format!("arn:{}:iam::{}:{kind}{path}{name}", self.settings.partition, self.id)
+    }
+
+    /// The ARN of one of AWS's own policies.
+    fn aws_policy(&self, name: &str) -> String {
+        format!("arn:{}:iam::aws:policy/{name}", self.settings.partition)
     }
 
     /// The ARN that a call on a user name is authorised against, whether or not the user exists.

@@ -9,9 +9,7 @@ pub(crate) const INLINE_SIZE: usize = 2048;
 /// Managed policies per user.
 pub(crate) const ATTACHED: usize = 10;
 /// The policy that AWS attaches to a user whose key has leaked.
-pub const QUARANTINE: &str = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3";
-/// ARNs under this prefix are AWS's own policies, which every account can attach.
-const AWS_OWNED: &str = "arn:aws:iam::aws:policy/";
+const QUARANTINE: &str = "AWSCompromisedKeyQuarantineV3";
 
 impl Account {
     /// `PutUserPolicy`: replaces the whole document.
@@ -62,7 +60,8 @@ impl Account {
 
     /// `AttachUserPolicy`.
     pub fn attach_user_policy(&mut self, user: &str, arn: &str, now: Timestamp) -> Result<(), ApiError> {
-        let known = arn.starts_with(AWS_OWNED) || self.managed_policy(arn);
+        // AWS's own policies can be attached in every account.
+        let known = arn.starts_with(&self.aws_policy("")) || self.managed_policy(arn);
         let user = self.user_mut(user, now)?;
         if !known {
             return Err(ApiError::no_such_policy_arn(arn));
@@ -72,6 +71,11 @@ impl Account {
         }
         user.attached.insert(arn.to_owned());
         Ok(())
+    }
+
+    /// Attaches AWS's quarantine policy.
+    pub(crate) fn quarantine(&mut self, user: &str, now: Timestamp) -> Result<(), ApiError> {
+        self.attach_user_policy(user, &self.aws_policy(QUARANTINE), now)
     }
 
     /// `DetachUserPolicy`.

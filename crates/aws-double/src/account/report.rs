@@ -84,7 +84,7 @@ impl Account {
 
     /// The account itself comes first in every report.
     fn root_row(&self, now: Timestamp) -> String {
-        let arn = format!("arn:aws:iam::{}:root", self.id);
+        let arn = self.arn("root", "", "");
         let head = ["<root_account>", &arn, &clock::offset_form(now)].map(field).join(",");
         let slots = vec![empty_slot(); SLOTS].join(",");
         format!(

@@ -102,7 +102,7 @@ async fn quarantine_blocks_deletion_until_detached() {
     let iam = client(&double);
     let listed = iam.list_attached_user_policies().user_name("u").send().await.unwrap();
     let arn = listed.attached_policies()[0].policy_arn().unwrap();
-    assert_eq!(arn, aws_double::account::QUARANTINE);
+    assert_eq!(arn, "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3");
     assert_eq!(code(iam.delete_user().user_name("u").send().await), is("DeleteConflict", 409));
     let detach = || iam.detach_user_policy().user_name("u").policy_arn(arn).send();
     detach().await.unwrap();

@@ -43,7 +43,7 @@ async fn faults_edits_time_and_state_by_json() {
     assert!(request(&double, "GET", "/_double/journal", "").await.1.contains("ServiceUnavailable"));
     let quarantine = r#"{"user":"u"}"#;
     assert!(request(&double, "POST", "/_double/quarantine", quarantine).await.0.contains("200"));
-    assert_eq!(double.user("u").unwrap().attached, [aws_double::account::QUARANTINE]);
+    assert_eq!(double.user("u").unwrap().attached, ["arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"]);
     let unknown = request(&double, "POST", "/_double/quarantine", r#"{"user":"x"}"#).await;
     assert!(unknown.0.contains("400") && unknown.1.contains("NoSuchEntity"), "{unknown:?}");
     request(&double, "POST", "/_double/reset", "").await;

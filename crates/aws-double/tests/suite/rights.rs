@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{BOUNDARY, SEND_ONLY, client, code, fixed, is, start};
 
 const PATH: &str = "/ses-smtp/c/";
-const QUARANTINE: &str = aws_double::account::QUARANTINE;
+const QUARANTINE: &str = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3";
 
 /// The operator's policy with every statement it needs.
 fn policy() -> Value {
