@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny moto need-cargo need-go
+.PHONY: help check test test-full measure demo generate deny moto health need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ deny: need-cargo ## Licences, banned crates and sources of dependencies
 moto: need-cargo ## The stand-in for AWS against moto, an independent one
 	tests/moto/run.sh
 
+health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objects, by the libraries that they use
+	cd tests/health && $(GO) build -trimpath -o "$(CURDIR)/$(TOOLS)/health" .
+	HEALTH_PROGRAM="$(CURDIR)/$(TOOLS)/health" $(CARGO) test -p ses-smtp-operator $(SCALED) --test health -- --include-ignored
+
 need-cargo:
 	@command -v $(CARGO) >/dev/null \
 	  || { echo "cargo is missing: install Rust with rustup; rust-toolchain.toml picks the version" >&2; exit 1; }
@@ -56,3 +60,6 @@ need-cargo:
 need-go:
 	@test -n "$$KUBEBUILDER_ASSETS" || command -v $(GO) >/dev/null \
 	  || { echo "go is missing: install Go $(GO_MINIMUM) or newer, which builds etcd, kube-apiserver and kube-controller-manager once; or set KUBEBUILDER_ASSETS to a folder that holds them" >&2; exit 1; }
+
+need-go-itself:
+	@command -v $(GO) >/dev/null || { echo "go is missing: install Go $(GO_MINIMUM) or newer" >&2; exit 1; }

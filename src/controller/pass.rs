@@ -55,7 +55,7 @@ impl Pass<'_> {
             }
         }
         tracing::warn!("a pass did not end within {} steps", plan::MAX_STEPS);
-        let message = "the pass took too many steps".to_owned();
+        let message = "the pass took too many steps: it goes on in the next".to_owned();
         (world, End::Wait { until: None, reason: Reason::Provisioning, message })
     }
 

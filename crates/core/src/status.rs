@@ -100,7 +100,7 @@ fn done(goal: &Goal, ready: bool) -> (Reason, String) {
     match goal {
         Goal::Serve(desired) => (Reason::Provisioned, provisioned(desired)),
         _ if ready => (Reason::Provisioned, format!("Secret {} holds a credential", identity.secret_name)),
-        _ => (Reason::Provisioning, "nothing has been provisioned yet".to_owned()),
+        _ => (Reason::Provisioning, "nothing has been provisioned yet: set spec.suspend to false".to_owned()),
     }
 }
 
@@ -134,7 +134,7 @@ fn conditions(
             "Suspended",
             "True",
             "Suspended",
-            "spec.suspend is true: nothing is changed",
+            "spec.suspend is true: nothing is changed until it is false",
         ));
     } else if kind == Kind::Blocked {
         conditions.push(condition("Stalled", "True", verdict.reason.as_str(), &verdict.message));

@@ -131,7 +131,7 @@ async fn tell(sweeper: &Sweeper, reports: &mut Reports, object: &SesSmtpCredenti
     let user = Goal::of(object, &sweeper.context.settings).identity().user.name.clone();
     let text = format!(
         "IAM user {user} has {} that the operator didn't put there: it is left alone, may widen what the \
-         credential can do, and keeps the user from being deleted",
+         credential can do, and keeps the user from being deleted. Remove what isn't meant to be there",
         found.join(", ")
     );
     let note = Note { warning: true, reason: Reason::ForeignAttachment.as_str(), action: "Sweep", text };

@@ -22,7 +22,7 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
         let shown: String = text.chars().take(crate::region::MAX_REGION).collect();
         return invalid(
             Reason::InvalidSpec,
-            format!("{field} {shown:?} is not a Region code such as eu-central-1"),
+            format!("{field} {shown:?} is not a Region code: use one such as eu-central-1"),
         );
     };
     let (wanted, has) = (region.partition(), settings.installation.partition);
@@ -129,8 +129,10 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
             let ports: Vec<String> =
                 endpoint.starttls.iter().chain(&endpoint.tls).map(u16::to_string).collect();
             let allowed = ports.join(", ");
-            let message =
-                format!("spec.endpoint.port {asked} is not allowed: {} listens on {allowed}", endpoint.host);
+            let message = format!(
+                "spec.endpoint.port {asked} is not allowed: use one that {} listens on: {allowed}",
+                endpoint.host
+            );
             invalid(Reason::NotAllowed, message)
         }
     }
@@ -139,8 +141,10 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
 pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
     let addresses = spec.policy.as_ref().map(|policy| policy.from_addresses.as_slice()).unwrap_or_default();
     if addresses.len() > MAX_ADDRESSES {
-        let message =
-            format!("spec.policy.fromAddresses has {} entries, {MAX_ADDRESSES} are allowed", addresses.len());
+        let message = format!(
+            "spec.policy.fromAddresses has {} entries: list {MAX_ADDRESSES} at most",
+            addresses.len()
+        );
         return invalid(Reason::InvalidSpec, message);
     }
     let senders: Result<Vec<Sender>, Invalid> = addresses.iter().map(|text| sender(text)).collect();
@@ -164,7 +168,7 @@ fn sender(text: &str) -> Result<Sender, Invalid> {
             let forms = "user@domain, *@domain, *@*.domain or *";
             invalid(
                 Reason::InvalidSpec,
-                format!("spec.policy.fromAddresses {shown:?} is not of the form {forms}"),
+                format!("spec.policy.fromAddresses {shown:?} is not allowed: use {forms}"),
             )
         },
         Ok,
@@ -182,7 +186,9 @@ pub fn metadata(
         None => Ok(map),
         Some((key, _)) => invalid(
             Reason::InvalidSpec,
-            format!("spec.secret.{field}: the key {key:?} or its value is not valid, or the key is reserved"),
+            format!(
+                "spec.secret.{field}: the key {key:?} or its value is not valid, or the key is reserved: correct or remove it"
+            ),
         ),
     }
 }

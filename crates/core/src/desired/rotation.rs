@@ -34,7 +34,8 @@ impl Rotation {
         if let (Some(interval), Some(overlap)) = (interval, overlap)
             && overlap >= interval
         {
-            let message = "spec.rotation.overlap must be shorter than spec.rotation.interval".to_owned();
+            let message =
+                "spec.rotation.overlap is not shorter than spec.rotation.interval: shorten it".to_owned();
             return Err(Invalid { reason: Reason::InvalidSpec, message });
         }
         let age = interval.map(|interval| shortened(early(interval, uid), settings.time_scale));
@@ -83,7 +84,7 @@ fn duration(
         _ => {
             let shown: String = text.chars().take(32).collect();
             let message = format!(
-                "spec.rotation.{field} {shown:?} is not a duration of at least {least}: hours, minutes and seconds, such as 2160h"
+                "spec.rotation.{field} {shown:?} is not a duration of at least {least}: use hours, minutes and seconds, such as 2160h"
             );
             Err(Invalid { reason: Reason::InvalidSpec, message })
         }

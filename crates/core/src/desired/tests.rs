@@ -74,12 +74,12 @@ fn refuses_each_broken_rule_with_its_reason_and_the_way_out() {
     let many: Vec<String> = (0..21).map(|n| format!("a{n}@example.com")).collect();
     let long: Vec<String> = (0..20).map(|n| format!("a{n:0100}@example.com")).collect();
     for (pointer, value, reason, says) in [
-        ("/region", json!("EU-central-1"), Reason::InvalidSpec, "\"EU-central-1\" is not a Region code"),
+        ("/region", json!("EU-central-1"), Reason::InvalidSpec, "\"EU-central-1\" is not a Region code: use"),
         (
             "/region",
             json!("eu-central-1\n"),
             Reason::InvalidSpec,
-            "is not a Region code such as eu-central-1",
+            "is not a Region code: use one such as eu-central-1",
         ),
         ("/region", json!(""), Reason::InvalidSpec, "is not a Region code"),
         ("/region", json!("cn-north-1"), Reason::PartitionMismatch, "use a Region of aws"),
@@ -98,16 +98,16 @@ fn refuses_each_broken_rule_with_its_reason_and_the_way_out() {
             Reason::NotAllowed,
             "vpce",
         ),
-        ("/endpoint/port", json!(80), Reason::NotAllowed, "listens on 25, 587, 2587, 465, 2465"),
+        ("/endpoint/port", json!(80), Reason::NotAllowed, "listens on: 25, 587, 2587, 465, 2465"),
         ("/endpoint/port", json!(-1), Reason::NotAllowed, "spec.endpoint.port -1"),
         ("/secret/labels", json!({ "ses-smtp.dev/x": "a" }), Reason::InvalidSpec, "spec.secret.labels"),
         ("/secret/labels", json!({ "app.kubernetes.io/managed-by": "a" }), Reason::InvalidSpec, "reserved"),
         ("/secret/labels", json!({ "team": "not a value" }), Reason::InvalidSpec, "\"team\""),
         ("/secret/labels", json!({ "a b": "x" }), Reason::InvalidSpec, "\"a b\""),
         ("/secret/annotations", json!({ "x.k8s.io/y": "a" }), Reason::InvalidSpec, "spec.secret.annotations"),
-        ("/policy/fromAddresses", json!(many), Reason::InvalidSpec, "has 21 entries, 20 are allowed"),
+        ("/policy/fromAddresses", json!(many), Reason::InvalidSpec, "has 21 entries: list 20 at most"),
         ("/policy/fromAddresses", json!(["*example.com"]), Reason::InvalidSpec, "user@domain, *@domain"),
-        ("/policy/fromAddresses", json!(["${aws:username}@a.b"]), Reason::InvalidSpec, "is not of the form"),
+        ("/policy/fromAddresses", json!(["${aws:username}@a.b"]), Reason::InvalidSpec, "is not allowed: use"),
         ("/policy/fromAddresses", json!(long), Reason::PolicyTooLarge, "IAM allows 2048"),
     ] {
         let invalid = parse(changed(pointer, value.clone()), &settings()).unwrap_err();

@@ -36,8 +36,8 @@ fn recorded_again(view: &View, place: Step) -> Step {
 /// The account is another one.
 pub fn mismatch(recorded: &str, ours: &str) -> Step {
     let message = format!(
-        "the IAM user is in AWS account {recorded}, the operator's credentials are of account {ours}: \
-         nothing is done until they are of {recorded}"
+        "the IAM user is in AWS account {recorded}, the operator's credentials are of account {ours}, so nothing \
+         is done: give it credentials of {recorded}"
     );
     blocked(Reason::AccountMismatch, message)
 }

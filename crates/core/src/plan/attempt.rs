@@ -59,7 +59,8 @@ fn not_too_often(view: &View, need: Need) -> Option<Step> {
     let next = after(last, backoff(view, count));
     let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
     let message = format!(
-        "the password was lost {count} times in a short while (Secret deleted or edited): issuing the next key later"
+        "the password was lost {count} times in a short while (Secret deleted or edited), so the next key is issued later: find out who \
+         does it"
     );
     (!begun && !need.is_rotation() && view.now < next)
         .then(|| wait(Reason::Provisioning, Some(next), message))
@@ -174,13 +175,12 @@ fn found_keys(view: &View, facts: &SecretFacts) -> Vec<KeyId> {
 
 /// The plan was made of facts that no longer hold.
 pub fn outdated() -> Step {
-    wait(Reason::Provisioning, None, "the Secret changed meanwhile; starting over".to_owned())
+    wait(Reason::Provisioning, None, "the Secret changed meanwhile: starting over".to_owned())
 }
 
 /// What was published is not what the Secret holds: one key a pass is enough.
 fn altered() -> Step {
-    let message =
-        "the Secret was changed in the very moment of writing it, by an admission rule or another manager";
+    let message = "an admission rule or another manager changed the Secret in the very moment of writing it: starting over";
     wait(Reason::Provisioning, None, message.to_owned())
 }
 

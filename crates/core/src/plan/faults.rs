@@ -12,6 +12,9 @@ use crate::world::{Failed, Publish, World};
 use super::view::View;
 use super::{blocked, pause, wait};
 
+/// What becomes of everything that nobody has to mend.
+pub const AGAIN: &str = "it is tried again by itself";
+
 /// How often a call is repeated because IAM doesn't know a user that it has just made.
 const MAX_LAG: u32 = 5;
 
@@ -35,7 +38,7 @@ pub fn end(identity: &Identity, world: &World) -> Option<Step> {
 
 fn out_of_time(world: &World) -> Option<Step> {
     let holds_key = world.attempt.minted.is_some() && world.attempt.publish == Publish::NotSent;
-    let message = || "the pass was cut short and goes on in the next".to_owned();
+    let message = || "the pass was cut short: it goes on in the next".to_owned();
     (world.ending && !holds_key).then(|| wait(Reason::Provisioning, None, message()))
 }
 
@@ -51,28 +54,36 @@ fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
             ),
         ),
         Failure::Limit => limit(identity, step),
-        Failure::Throttled => later(Reason::Throttled, "AWS throttles the operator's IAM calls".to_owned()),
-        Failure::Busy => later(Reason::AwsUnavailable, format!("IAM is busy with user {user}")),
+        Failure::Throttled => {
+            later(Reason::Throttled, format!("AWS throttles the operator's IAM calls: {AGAIN}"))
+        }
+        Failure::Busy => later(Reason::AwsUnavailable, format!("IAM is busy with user {user}: {AGAIN}")),
         Failure::Absent => absent(identity, step),
-        Failure::Refused { code } => {
-            later(Reason::AwsUnavailable, format!("IAM refused a call for user {user} with code {code}"))
-        }
-        Failure::Unclear => {
-            later(Reason::AwsUnavailable, format!("IAM gave no clear answer to a call for user {user}"))
-        }
+        Failure::Refused { code } => later(Reason::AwsUnavailable, refused(user, code)),
+        Failure::Unclear => later(
+            Reason::AwsUnavailable,
+            format!(
+                "IAM gave no clear answer to a call for user {user}: {AGAIN}; if it lasts, look at the AWS status page \
+                 and the network path"
+            ),
+        ),
         Failure::Exists | Failure::Conflict(_) => {
-            later(Reason::Provisioning, format!("IAM user {user} changed meanwhile"))
+            later(Reason::Provisioning, format!("IAM user {user} changed meanwhile: starting over"))
         }
     }
 }
 
 fn absent(identity: &Identity, step: &Step) -> Step {
     if !matches!(step, Step::CreateUser | Step::PutBoundary) {
-        let message = format!("IAM knows user {} and doesn't, by turns", identity.user.name);
+        let message = format!("IAM knows user {} and doesn't, by turns: {AGAIN}", identity.user.name);
         return wait(Reason::AwsUnavailable, None, message);
     }
     let boundary = identity.user.boundary.clone().unwrap_or_default();
-    blocked(Reason::BoundaryMissing, format!("the permissions boundary {boundary} does not exist: create it"))
+    let message = format!(
+        "the permissions boundary {boundary} does not exist: create it, or set the operator's \
+         --permissions-boundary-name to a policy that exists"
+    );
+    blocked(Reason::BoundaryMissing, message)
 }
 
 fn limit(identity: &Identity, step: &Step) -> Step {
@@ -81,7 +92,8 @@ fn limit(identity: &Identity, step: &Step) -> Step {
         Step::CreateUser => blocked(
             Reason::AccountLimitExceeded,
             format!(
-                "account {} holds as many IAM users as it may: user {user} can't be made",
+                "account {} holds as many IAM users as it may, so user {user} can't be made: delete users that \
+                 nothing needs, or raise the quota",
                 identity.account
             ),
         ),
@@ -91,14 +103,14 @@ fn limit(identity: &Identity, step: &Step) -> Step {
         ),
         Step::MintKey => blocked(
             Reason::KeyQuotaExceeded,
-            format!("IAM refuses another access key for user {user}: delete keys that nothing uses"),
+            format!("IAM refuses another access key for user {user}: delete those that nothing uses"),
         ),
-        _ => wait(
-            Reason::AwsUnavailable,
-            None,
-            format!("IAM refused a call for user {user} with code LimitExceeded"),
-        ),
+        _ => wait(Reason::AwsUnavailable, None, refused(user, "LimitExceeded")),
     }
+}
+
+fn refused(user: &str, code: &str) -> String {
+    format!("IAM refused a call for user {user} with code {code}: {AGAIN}; if it lasts, look the code up")
 }
 
 fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
@@ -114,7 +126,8 @@ fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
         Refusal::NamespaceTerminating => blocked(
             Reason::SecretRefused,
             format!(
-                "namespace {} is being deleted, so Secret {secret} can't be made",
+                "namespace {} is being deleted, so Secret {secret} can't be made: nothing is to be done, this object \
+                 goes with it",
                 identity.owner.namespace
             ),
         ),
@@ -122,13 +135,17 @@ fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
             Reason::SecretRefused,
             format!("the API server refused Secret {secret} ({code}): look at quotas and admission rules"),
         ),
-        Refusal::Throttled => wait(Reason::Throttled, None, "the API server asks to slow down".to_owned()),
-        Refusal::Unclear => {
-            wait(Reason::ApiServerUnavailable, None, "the API server gave no clear answer".to_owned())
+        Refusal::Throttled => {
+            wait(Reason::Throttled, None, format!("the API server asks to slow down: {AGAIN}"))
         }
+        Refusal::Unclear => wait(
+            Reason::ApiServerUnavailable,
+            None,
+            format!("the API server gave no clear answer: {AGAIN}; if it lasts, look at the control plane"),
+        ),
         Refusal::NotFound => Step::End(End::Done { wake_at: None }),
         Refusal::Conflict | Refusal::Exists => {
-            wait(Reason::Provisioning, None, "an object changed meanwhile; starting over".to_owned())
+            wait(Reason::Provisioning, None, "an object changed meanwhile: starting over".to_owned())
         }
     }
 }
@@ -137,7 +154,7 @@ fn of_cluster(identity: &Identity, refusal: &Refusal) -> Step {
 pub fn lagging(view: &View) -> Option<Step> {
     let (count, last) = view.world.lag?;
     if count > MAX_LAG {
-        let message = "IAM does not know the user that it has just made".to_owned();
+        let message = format!("IAM does not know the user that it has just made: {AGAIN}");
         return Some(wait(Reason::AwsUnavailable, None, message));
     }
     let settle = view.desired.identity.durations.settle;

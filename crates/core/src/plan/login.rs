@@ -16,7 +16,7 @@ use crate::world::{KeyLogin, Logins, Rejected, Reported, World};
 
 use super::attempt::backoff;
 use super::view::{Need, View};
-use super::{blocked, retire, wait};
+use super::{AGAIN, blocked, retire, wait};
 
 /// What was answered so far means this for the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ fn of_answer(desired: &Desired, endpoint: &Endpoint, answer: Login, key: &KeyId,
         Login::NotSubscribed => blocked(
             Reason::AccountNotSubscribed,
             format!(
-                "account {} is not subscribed to Amazon SES in Region {region}: open SES there once; {then}",
+                "account {} is not subscribed to Amazon SES in Region {region}; {then}. Open SES there once",
                 desired.identity.account
             ),
         ),
@@ -159,16 +159,17 @@ fn of_answer(desired: &Desired, endpoint: &Endpoint, answer: Login, key: &KeyId,
             Reason::WaitingForLogin,
             None,
             format!(
-                "{host}:{port} can't be asked whether access key {key} logs in ({}), and --verify-login is required: \
-                 allow the operator to connect there; {then}",
+                "{host}:{port} can't be asked whether access key {key} logs in ({}), and --verify-login is required; \
+                 {then}. Allow the operator to connect there",
                 trouble.as_str()
             ),
         ),
         Login::Accepted | Login::Refused => blocked(
             Reason::LoginRejected,
             format!(
-                "{host}:{port} refuses the login of access key {key} (535). Possible causes: the host is of another \
-                 Region than {region}, or of another account; the key was made Inactive; SES is slow to learn of it. {then}"
+                "{host}:{port} refuses the login of access key {key} (535); {then}. Possible causes: the host is of another \
+                 Region than {region}, or of another account; the key was made Inactive; SES is slow to learn of it. Mend \
+                 whichever it is"
             ),
         ),
     }
@@ -276,7 +277,7 @@ fn try_published(view: &View, key: &KeyId, endpoint: &Endpoint, at: Timestamp) -
 
 fn unverified(view: &View, endpoint: &Endpoint, login: &KeyLogin) -> Step {
     let answer = if login.refused { Login::Refused } else { login.answer };
-    of_answer(view.desired, endpoint, answer, &login.key, "it is tried again by itself")
+    of_answer(view.desired, endpoint, answer, &login.key, AGAIN)
 }
 
 /// When an endpoint that couldn't be asked is asked again.

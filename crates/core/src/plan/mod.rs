@@ -31,6 +31,7 @@ use crate::step::{End, Step};
 use crate::time::after;
 use crate::world::World;
 
+pub use faults::AGAIN;
 pub use login::{is_trusted, known as known_login};
 pub use retire::{deletes_at, still_in_use};
 use view::View;

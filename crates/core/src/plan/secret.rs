@@ -28,7 +28,7 @@ pub fn not_foreign(view: &View) -> Option<Step> {
             Reason::Provisioning,
             None,
             format!(
-                "Secret {} belongs to a deleted object of this name and is being collected",
+                "Secret {} belongs to a deleted object of this name and is being collected: it is made again afterwards",
                 view.desired.identity.secret_path()
             ),
         )),
@@ -41,7 +41,7 @@ pub fn not_foreign(view: &View) -> Option<Step> {
 fn being_deleted(view: &View, facts: &SecretFacts) -> Option<Step> {
     let message = || {
         format!(
-            "Secret {} is being deleted; it is made again afterwards",
+            "Secret {} is being deleted: it is made again afterwards",
             view.desired.identity.secret_path()
         )
     };

@@ -15,7 +15,7 @@ use crate::time::after;
 use crate::world::{SecretView, UserView, World};
 
 use super::mutant::{Mutant, is};
-use super::{account, attempt, blocked, faults, pause, wait};
+use super::{AGAIN, account, attempt, blocked, faults, pause, wait};
 
 /// How often a deletion that IAM refuses is tried again in one pass.
 const MAX_CONFLICTS: u32 = 4;
@@ -161,7 +161,7 @@ impl Scene<'_> {
     /// IAM says that there are keys: all of them are ours, made by passes that never ended.
     fn keys_removed(&self, said_at: Timestamp) -> Option<Step> {
         if self.world.teardown.conflicts > MAX_CONFLICTS {
-            let message = "IAM says that the user holds access keys but lists none; trying again".to_owned();
+            let message = format!("IAM says that the user holds access keys but lists none: {AGAIN}");
             return Some(wait(Reason::Deleting, None, message));
         }
         let listed = self.key_removed(said_at);
@@ -203,7 +203,7 @@ impl Scene<'_> {
     fn foreign(&self, blocker: Blocker) -> Step {
         let message = format!(
             "IAM user {} can't be deleted because it has {blocker} that the operator didn't make: \
-             remove them, the deletion then goes on by itself",
+             remove that, the deletion then goes on by itself",
             self.identity.user.name
         );
         blocked(Reason::ForeignAttachment, message)

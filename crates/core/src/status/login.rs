@@ -8,7 +8,7 @@ use crate::desired::{Desired, Goal, VerifyLogin};
 use crate::endpoint::{Endpoint, place};
 use crate::key::KeyId;
 use crate::login::Login;
-use crate::plan::known_login;
+use crate::plan::{AGAIN, known_login};
 use crate::reason::Reason;
 use crate::secret::SecretFacts;
 use crate::time::{after, seconds};
@@ -24,6 +24,9 @@ const REFUSED: &str = "Refused";
 const NOT_SUBSCRIBED: &str = "NotSubscribed";
 /// Nobody could be asked.
 const UNREACHABLE: &str = "Unreachable";
+
+/// The way out where nobody answers.
+const UNASKED: &str = "allow the operator to connect there, or set its --verify-login to off";
 
 /// Where the published credential can be used, and what logins there have shown.
 pub fn endpoints(
@@ -119,24 +122,32 @@ pub fn condition(goal: &Goal, endpoints: &[EndpointStatus]) -> Option<Condition>
     let worst = endpoints.iter().rev().max_by_key(|endpoint| badness(endpoint))?;
     let at = format!("{}:{}", worst.host, worst.port);
     let (status, reason, message) = match outcome(worst) {
-        Some(ACCEPTED) => {
-            let all: Vec<String> = endpoints.iter().map(|it| format!("{}:{}", it.host, it.port)).collect();
-            let verb = if all.len() == 1 { "accepts" } else { "accept" };
-            ("True", Reason::LoginVerified, format!("{} {verb} the credential", all.join(", ")))
-        }
+        Some(ACCEPTED) => ("True", Reason::LoginVerified, accepted_by(endpoints)),
         Some(UNSETTLED) => {
-            ("False", Reason::WaitingForLogin, format!("{at} does not accept the credential yet (535)"))
+            let message = format!("{at} does not accept the credential yet (535): {AGAIN}");
+            ("False", Reason::WaitingForLogin, message)
         }
-        Some(REFUSED) => ("False", Reason::LoginRejected, format!("{at} refuses the credential (535)")),
+        Some(REFUSED) => {
+            let message = format!("{at} refuses the credential (535): do what condition Stalled says");
+            ("False", Reason::LoginRejected, message)
+        }
         Some(NOT_SUBSCRIBED) => {
             let region = &worst.region;
-            let message = format!("the account is not subscribed to Amazon SES in Region {region}");
+            let message = format!(
+                "the account is not subscribed to Amazon SES in Region {region}: open SES there once"
+            );
             ("False", Reason::AccountNotSubscribed, message)
         }
-        Some(_) => ("Unknown", Reason::EndpointUnreachable, format!("{at} could not be asked")),
-        None => ("Unknown", Reason::WaitingForLogin, format!("{at} was not asked yet")),
+        Some(_) => ("Unknown", Reason::EndpointUnreachable, format!("{at} could not be asked: {UNASKED}")),
+        None => ("Unknown", Reason::WaitingForLogin, format!("{at} was not asked yet: it is, by itself")),
     };
     Some(super::condition("LoginVerified", status, reason.as_str(), &message))
+}
+
+fn accepted_by(endpoints: &[EndpointStatus]) -> String {
+    let all: Vec<String> = endpoints.iter().map(|it| format!("{}:{}", it.host, it.port)).collect();
+    let verb = if all.len() == 1 { "accepts" } else { "accept" };
+    format!("{} {verb} the credential", all.join(", "))
 }
 
 fn outcome(endpoint: &EndpointStatus) -> Option<&str> {

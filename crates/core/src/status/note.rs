@@ -130,13 +130,16 @@ fn earlier(scene: &Scene) -> String {
         return if deleted.is_empty() {
             "no earlier key is left".to_owned()
         } else {
-            format!("the earlier key {deleted} was deleted: pods must read the Secret again now")
+            format!(
+                "the earlier key {deleted} was deleted: restart now whatever reads the Secret as environment variables, by \
+                 subPath, or once at its start"
+            )
         };
     };
     let until = after(previous.superseded_at, scene.identity.durations.overlap);
     format!(
-        "the earlier key {} works until {}: pods that mount the Secret as a volume follow by themselves, \
-         pods that read it as environment variables or by subPath must restart by then",
+        "the earlier key {} works until {}. What reads a mounted volume at each connection follows by itself; what reads \
+         the Secret as environment variables, by subPath, or once at its start has to be restarted by then",
         previous.key,
         seconds(until)
     )
@@ -150,8 +153,8 @@ fn in_use(scene: &Scene) -> Option<Note> {
         action: "Retire",
         text: format!(
             "access key {key} was replaced and its overlap is over, but it was used at {used}: somebody still holds it. \
-             Restart the pods that read the Secret as environment variables or by subPath; it stays for at most three \
-             overlaps in all"
+             Restart what reads the Secret as environment variables, by subPath, or once at its start; the key stays for at \
+             most three overlaps in all"
         ),
     })
 }
@@ -168,8 +171,11 @@ fn deactivated(scene: &Scene) -> Option<Note> {
 
 fn deleted(scene: &Scene) -> Option<Note> {
     let (user, deleted) = (&scene.identity.user.name, scene.deleted());
-    let text =
-        || format!("access key {deleted} of IAM user {user} was deleted: it is revoked or no longer in use");
+    let text = || {
+        format!(
+            "access key {deleted} of IAM user {user} was deleted: it was revoked, is no longer in use, or goes with its object"
+        )
+    };
     (!deleted.is_empty()).then(|| normal("KeyDeleted", "Retire", text()))
 }
 

@@ -220,6 +220,42 @@ fn an_event_sums_up_what_a_pass_did() {
     assert!(noted(vec![publish()]).unwrap().1.contains(key(1).as_str()));
 }
 
+/// The event of a pass that published key 1 and leaves `previous`.
+fn published(previous: Option<Previous>, deleted: &[u32], overlap: Option<&str>) -> (&'static str, String) {
+    let goal = goal(|object| {
+        let overlap = overlap.map(str::to_owned);
+        object.spec.rotation = Some(crate::api::RotationSpec { interval: None, overlap, trigger: None });
+    });
+    let mut world = world(Some(Record { previous: Some(previous), ..serving() }));
+    world.did = vec![Step::MintKey, Step::WriteSecret(SecretWrite::Publish(Record::default()))];
+    world.did.extend(deleted.iter().map(|number| Step::DeleteKey(key(*number))));
+    let event = note(&goal, &world, &done(), &SesSmtpCredentialStatus::default()).unwrap();
+    assert!(event.text.len() <= 1_024, "{}", event.text);
+    (event.reason, event.text)
+}
+
+#[test]
+fn a_rotation_tells_readers_what_to_do_and_until_when() {
+    let previous = || Some(Previous { key: key(2), superseded_at: time(0), deactivated_at: None });
+    for (overlap, until) in [(None, time(24 * 3600)), (Some("90m"), time(90 * 60))] {
+        let (reason, text) = published(previous(), &[], overlap);
+        assert_eq!(reason, "Rotated");
+        let until = format!("the earlier key {} works until {until}.", key(2));
+        for part in [until.as_str(), key(1).as_str(), "Secret mailer", "at each connection follows by itself"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let restart =
+            "as environment variables, by subPath, or once at its start has to be restarted by then";
+        assert!(text.ends_with(restart), "{text}");
+    }
+    let (reason, text) = published(None, &[2], None);
+    assert_eq!(reason, "KeyReplaced");
+    assert!(text.contains(key(2).as_str()) && text.contains("restart now whatever reads"), "{text}");
+    let (_, text) = published(None, &[], None);
+    assert!(text.ends_with("no earlier key is left"), "{text}");
+}
+
 #[test]
 fn a_warning_is_given_once_for_a_reason() {
     let (goal, world) = (Goal::Serve(serve()), world(None));

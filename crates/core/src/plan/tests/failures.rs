@@ -1,6 +1,7 @@
 //! Every way in which a call can fail, at every call.
 
 use super::process::{Operator, word};
+use super::reasons::tells_a_way_out;
 use super::sim::{Fault, Sim};
 use super::whole;
 use crate::iam::{Blocker, Failure};
@@ -106,6 +107,7 @@ fn every_failure_of_every_call_ends_and_heals() {
                 sim.faults.insert(sim.calls + index, Fault::Says(answer.clone()));
                 let outcome = sim.pass(&mut operator);
                 assert!(outcome.end.is_some(), "{name} {step:?} {answer:?}");
+                tells_a_way_out(&outcome);
                 sim.settle(&mut operator, 30);
                 eprintln!("{name} call {index} answered {answer:?}: {outcome}");
                 whole(&mut sim);

@@ -13,6 +13,7 @@ mod model;
 mod pods;
 mod process;
 mod provision;
+mod reasons;
 mod record;
 mod region;
 mod regions;
