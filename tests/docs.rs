@@ -32,6 +32,22 @@ fn what_is_generated_is_current() {
         prove(&format!("deploy/iam/{name}-policy.json"), &text);
         prove_part("README.md", &format!("{name} policy"), &format!("```json\n{text}```\n"));
     }
+    prove_part("docs/gitops.md", "argocd health", &argocd_health());
+}
+
+/// The ConfigMap that gives Argo CD the script that is tested.
+fn argocd_health() -> String {
+    let script = read("deploy/argocd/health.lua");
+    assert!(!script.is_empty());
+    let mut page =
+        "```yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, namespace: argocd}\ndata:\n"
+            .to_owned();
+    page.push_str("  resource.customizations.health.ses-smtp.dev_SesSmtpCredential: |\n");
+    for line in script.lines() {
+        let indent = if line.is_empty() { "" } else { "    " };
+        writeln!(page, "{indent}{line}").unwrap();
+    }
+    page + "```\n"
 }
 
 /// What the files in `deploy/iam` are made for.
