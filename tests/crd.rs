@@ -18,6 +18,40 @@ fn file_is_current() {
     assert!(written == made, "{FILE} is out of date: run make generate");
 }
 
+/// Heads of the columns of `kubectl get`, and what `-o wide` adds.
+const COLUMNS: [&[&str]; 2] = [
+    &["Ready", "Reason", "Stalled", "Region", "Secret", "Username", "Key-Age", "Age"],
+    &["Waiting", "Login", "Suspended", "Next-Rotation", "Previous-Key"],
+];
+
+#[test]
+fn columns_read_what_the_status_has() {
+    let crd = serde_json::to_value(api::crd()).unwrap();
+    let version = &crd["spec"]["versions"][0];
+    let columns = version["additionalPrinterColumns"].as_array().unwrap();
+    for (priority, expected) in COLUMNS.into_iter().enumerate() {
+        let shown = columns
+            .iter()
+            .filter(|column| column["priority"].as_u64().unwrap_or_default() == priority as u64);
+        assert_eq!(shown.map(|column| column["name"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+    }
+    // A path that leads nowhere would show an empty column for ever.
+    let properties = &version["schema"]["openAPIV3Schema"]["properties"];
+    for column in columns {
+        let path = column["jsonPath"].as_str().unwrap();
+        if path == ".metadata.creationTimestamp" {
+            continue;
+        }
+        let fields = path.split('[').next().unwrap().trim_start_matches('.').split('.');
+        let found = fields.fold(Some(properties), |at, field| {
+            let at = at?;
+            let under = if at.get(field).is_some() { at } else { &at["properties"] };
+            under.get(field)
+        });
+        assert!(found.is_some(), "{path}");
+    }
+}
+
 #[test]
 fn a_new_object_counts_as_in_progress() {
     let crd = serde_json::to_value(api::crd()).unwrap();

@@ -73,6 +73,8 @@ async fn growing(bed: &Bed) -> [(&'static str, Value); 3] {
     bed.ready("shop", "waiting").await.unwrap();
     rotate(bed, "waiting", "b").await;
     bed.reads("shop", "waiting", "Reconciling", "True WaitingForKeySlot").await.unwrap();
+    let waiting = bed.columns("shop", "waiting").await.unwrap();
+    assert_eq!((waiting["Ready"].as_str(), waiting["Waiting"].as_str()), ("True", "WaitingForKeySlot"));
     [
         ("in progress", raw(bed, "making").await),
         ("ready", raw(bed, "ready").await),
@@ -93,6 +95,7 @@ async fn held_up(bed: &Bed) -> [(&'static str, Value); 4] {
     made(bed, "paused").await;
     bed.patch("shop", "paused", json!({ "suspend": true })).await.unwrap();
     bed.reads("shop", "paused", "Suspended", "True Suspended").await.unwrap();
+    assert_eq!(bed.columns("shop", "paused").await.unwrap()["Suspended"], "True");
     [
         ("ready, and stalled", raw(bed, "impeded").await),
         ("stalled", raw(bed, "broken").await),

@@ -50,6 +50,8 @@ async fn every_user_is_made_with_the_boundary() {
     let operator = launch.start().await.unwrap();
     let stalled = bed.reads("shop", "mailer", "Stalled", "True BoundaryMissing").await.unwrap();
     assert_eq!(condition(&stalled, "Ready"), "True Provisioned");
+    let columns = bed.columns("shop", "mailer").await.unwrap();
+    assert_eq!((columns["Ready"].as_str(), columns["Stalled"].as_str()), ("True", "BoundaryMissing"));
     assert_eq!(bed.user_of(&object).unwrap().boundary, Some(arn));
     operator.stop().await.unwrap();
 }

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Key-Age","type":"date","jsonPath":".status.issuedAt"}"#,
     printcolumn = r#"{"name":"Waiting","type":"string","jsonPath":".status.conditions[?(@.type==\"Reconciling\")].reason","priority":1}"#,
     printcolumn = r#"{"name":"Login","type":"string","jsonPath":".status.conditions[?(@.type==\"LoginVerified\")].status","priority":1}"#,
+    printcolumn = r#"{"name":"Suspended","type":"string","jsonPath":".status.conditions[?(@.type==\"Suspended\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Next-Rotation","type":"string","jsonPath":".status.nextRotationAt","priority":1}"#,
     printcolumn = r#"{"name":"Previous-Key","type":"string","jsonPath":".status.previousKey.accessKeyId","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,

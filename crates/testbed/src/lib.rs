@@ -13,6 +13,7 @@ mod operator;
 mod pods;
 mod read;
 mod rest;
+mod table;
 mod wait;
 
 pub use bed::{Bed, Options, SOON, manifest};
