@@ -42,12 +42,10 @@ fn columns_read_what_the_status_has() {
         if path == ".metadata.creationTimestamp" {
             continue;
         }
-        let fields = path.split('[').next().unwrap().trim_start_matches('.').split('.');
-        let found = fields.fold(Some(properties), |at, field| {
-            let at = at?;
-            let under = if at.get(field).is_some() { at } else { &at["properties"] };
-            under.get(field)
-        });
+        let mut fields = path.split('[').next().unwrap().trim_start_matches('.').split('.');
+        let under =
+            |at: &'_ serde_json::Value, field: &str| at.get(field).or(at["properties"].get(field)).cloned();
+        let found = fields.try_fold(properties.clone(), |at, field| under(&at, field));
         assert!(found.is_some(), "{path}");
     }
 }

@@ -35,7 +35,7 @@ fn what_is_generated_is_current() {
     prove_part("docs/gitops.md", "argocd health", &argocd_health());
 }
 
-/// The ConfigMap that gives Argo CD the script that is tested.
+/// The `ConfigMap` that gives Argo CD the script that is tested.
 fn argocd_health() -> String {
     let script = read("deploy/argocd/health.lua");
     assert!(!script.is_empty());

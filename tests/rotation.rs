@@ -99,7 +99,7 @@ async fn a_whole_rotation_costs_exactly_what_it_must() {
     .await
     .unwrap();
     let rotated = told(&bed, "Rotated").await;
-    assert!(rotated.len() == 1 && rotated[0].contains("environment variables or by subPath must restart by"));
+    assert!(rotated.len() == 1 && rotated[0].contains("has to be restarted by then"), "{rotated:?}");
     bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }

@@ -16,9 +16,10 @@ impl Bed {
         let request = http::Request::get(path).header("Accept", AS_TABLE).body(Vec::new());
         let request = request.map_err(|error| Error::Wrong(error.to_string()))?;
         let table: Value = self.client.request(request).await?;
-        let heads = table["columnDefinitions"].as_array().into_iter().flatten().map(|column| &column["name"]);
-        let cells = table["rows"][0]["cells"].as_array().into_iter().flatten();
-        let shown = heads.zip(cells).filter_map(|(head, cell)| Some((head.as_str()?, cell.as_str()?)));
+        let list = |path: &str| table.pointer(path).and_then(Value::as_array).into_iter().flatten();
+        let heads = list("/columnDefinitions").map(|column| column.get("name"));
+        let cells = heads.zip(list("/rows/0/cells"));
+        let shown = cells.filter_map(|(head, cell)| Some((head?.as_str()?, cell.as_str()?)));
         let shown = shown.filter(|(_, cell)| !cell.is_empty());
         Ok(shown.map(|(head, cell)| (head.to_owned(), cell.to_owned())).collect())
     }

@@ -288,29 +288,29 @@ const OTHER_WAYS: &[(Reason, Scene)] = &[
     (Reason::PolicyTooLarge, || of_iam("PutPolicy", Failure::Limit)),
     (Reason::AwsUnavailable, || of_iam("MintKey", Failure::Refused { code: "ServiceFailure".into() })),
     (Reason::Throttled, || answered("Create", Effect::Cluster(Refusal::Throttled))),
-    (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = from(&["*example.com"]))),
-    (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = from(&["*"; 21]))),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = Some(from(&["*example.com"])))),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = Some(from(&["*"; 21])))),
     (Reason::InvalidSpec, || {
         later(|sim| {
             let labels = [("a b".to_owned(), "c".to_owned())].into();
             sim.object.spec.secret = Some(crate::api::SecretSpec { labels, ..Default::default() });
         })
     }),
-    (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = lasting("1s", None))),
-    (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = lasting("1h", Some("1h")))),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = Some(lasting("1s", None)))),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = Some(lasting("1h", Some("1h"))))),
     (Reason::NotAllowed, || {
         let host = Some("mail.example.com".to_owned());
         later(|sim| sim.object.spec.endpoint = Some(EndpointSpec { host, port: None }))
     }),
 ];
 
-fn from(addresses: &[&str]) -> Option<PolicySpec> {
-    Some(PolicySpec { from_addresses: addresses.iter().map(|text| (*text).to_owned()).collect() })
+fn from(addresses: &[&str]) -> PolicySpec {
+    PolicySpec { from_addresses: addresses.iter().map(|text| (*text).to_owned()).collect() }
 }
 
-fn lasting(interval: &str, overlap: Option<&str>) -> Option<RotationSpec> {
+fn lasting(interval: &str, overlap: Option<&str>) -> RotationSpec {
     let overlap = overlap.map(str::to_owned);
-    Some(RotationSpec { interval: Some(interval.to_owned()), overlap, trigger: None })
+    RotationSpec { interval: Some(interval.to_owned()), overlap, trigger: None }
 }
 
 #[test]
