@@ -42,7 +42,7 @@ pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<En
     let primary = endpoint(region("spec.region", &spec.region, settings)?, asked.host, asked.port, settings)?;
     if spec.additional_regions.len() > MAX_ADDITIONAL {
         let message = format!(
-            "spec.additionalRegions has {} entries, {MAX_ADDITIONAL} are allowed",
+            "spec.additionalRegions has {} entries: list {MAX_ADDITIONAL} at most",
             spec.additional_regions.len()
         );
         return invalid(Reason::InvalidSpec, message);

@@ -15,7 +15,7 @@ use crate::step::{Effect, End, Refusal};
 use crate::test::key;
 
 /// What a message may end with: what somebody has to do, or that nobody has to do anything.
-const WAYS_OUT: [&str; 46] = [
+const WAYS_OUT: [&str; 47] = [
     // Nobody has to do anything.
     "it is tried again by itself",
     "it is tried again by itself; if it lasts, look at the AWS status page and the network path",
@@ -42,6 +42,7 @@ const WAYS_OUT: [&str; 46] = [
     "list fewer or shorter addresses",
     "list fewer or shorter addresses, or use *@domain",
     "list 20 at most",
+    "list each Region once",
     "delete those that nothing uses",
     "Delete those that nothing uses",
     "create it, or set the operator's --permissions-boundary-name to a policy that exists",
@@ -297,6 +298,17 @@ const OTHER_WAYS: &[(Reason, Scene)] = &[
         })
     }),
     (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = Some(lasting("1s", None)))),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.additional_regions = vec!["us-east-1".into(); 2])),
+    (Reason::InvalidSpec, || later(|sim| sim.object.spec.additional_regions = vec!["us-east-1".into(); 21])),
+    (Reason::SecretNotOwned, || {
+        later(|sim| {
+            sim.edit(|secret| {
+                let owner = &mut secret.metadata.owner_references.as_mut().unwrap()[0];
+                owner.kind = "Deployment".into();
+                owner.api_version = "apps/v1".into();
+            });
+        })
+    }),
     (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = Some(lasting("1h", Some("1h"))))),
     (Reason::NotAllowed, || {
         let host = Some("mail.example.com".to_owned());
