@@ -74,13 +74,13 @@ async fn state(bed: &Bed, name: &str) -> Result<State, Error> {
             .iter()
             .map(|it| format!("{} {} {}", it.type_, it.status, it.reason))
             .collect(),
-        endpoints: status.endpoints.iter().map(|it| format!("{it:?}")).map(timeless).collect(),
+        endpoints: status.endpoints.iter().map(|it| timeless(&format!("{it:?}"))).collect(),
         next_rotation: status.next_rotation_at.is_some(),
     })
 }
 
 /// Without the time of the login.
-fn timeless(endpoint: String) -> String {
+fn timeless(endpoint: &str) -> String {
     endpoint.split("time:").next().unwrap_or_default().to_owned()
 }
 

@@ -143,7 +143,7 @@ async fn a_right_withdrawn_in_mid_rotation_is_named_and_mail_goes_on() {
         let stalled = bed.reads("shop", "mailer", "Stalled", "True AccessDenied").await.unwrap();
         let conditions = stalled.status.as_ref().unwrap().conditions.iter();
         let message =
-            conditions.filter(|it| it.type_ == "Stalled").map(|it| it.message.clone()).last().unwrap();
+            conditions.filter(|it| it.type_ == "Stalled").map(|it| it.message.clone()).next_back().unwrap();
         assert!(message.contains(said), "{message}");
         assert_eq!(condition(&stalled, "Ready"), "True Provisioned");
         assert_eq!(bed.login("shop", "mailer").await.unwrap(), before, "the old key works");
