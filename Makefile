@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny moto health need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny moto health consumers need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ moto: need-cargo ## The stand-in for AWS against moto, an independent one
 health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objects, by the libraries that they use
 	cd tests/health && $(GO) build -trimpath -o "$(CURDIR)/$(TOOLS)/health" .
 	HEALTH_PROGRAM="$(CURDIR)/$(TOOLS)/health" $(CARGO) test -p ses-smtp-operator $(SCALED) --test health -- --include-ignored
+
+consumers: need-cargo ## Presets against the consumers that they are for
+	tests/consumers/run.sh
 
 need-cargo:
 	@command -v $(CARGO) >/dev/null \

@@ -61,6 +61,22 @@ fn assert_refuses(run: &Run, why: &str) {
 }
 
 #[test]
+fn presets_are_listed_and_shown() {
+    let list = run(&["presets"], "");
+    assert_eq!((list.code, list.stderr.as_str()), (0, ""));
+    let line = list.stdout.lines().find(|line| line.starts_with("grafana ")).unwrap();
+    assert!(line.ends_with("  password user"), "{line}");
+    let one = run(&["presets", "rocketchat"], "");
+    assert_eq!((one.code, one.stderr.as_str()), (0, ""));
+    for part in ["mail-url: \"$(url)\"", "secret: {preset: rocketchat}", "existingSecret: mailer"] {
+        assert!(one.stdout.contains(part), "{part} in {}", one.stdout);
+    }
+    let wrong = run(&["presets", "grafanna"], "");
+    assert_refuses(&wrong, "there is no preset \"grafanna\". Nearest: grafana,");
+    assert!(wrong.stderr.contains("All: alertmanager, "), "{}", wrong.stderr);
+}
+
+#[test]
 fn derives_from_standard_input() {
     for (secret, region, password) in VECTORS {
         for input in [secret.to_owned(), format!("{secret}\n"), format!("\u{feff} {secret}\r\n\n")] {

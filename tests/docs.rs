@@ -72,7 +72,7 @@ fn messages_at_admission_are_documented() {
 }
 
 /// Specs that admission lets pass and that can't be served.
-const REFUSED_LATER: [&str; 10] = [
+const REFUSED_LATER: [&str; 16] = [
     r#"{"region": "mx-central-1"}"#,
     r#"{"region": "eu-south-1"}"#,
     r#"{"region": "us-gov-west-1"}"#,
@@ -82,6 +82,12 @@ const REFUSED_LATER: [&str; 10] = [
     r#"{"region": "eu-central-1", "secret": {"labels": {"team": "a b"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"labels": {"a b": "c"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"annotations": {"/x": "y"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(hst)"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(us-east-1.host)"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(fromAddress)"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(username)"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(password)"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"u": "$(url)", "x": "WIDE"}}}"#,
     r#"{"region": "eu-central-1", "policy": {"fromAddresses": LONG}}"#,
 ];
 
@@ -94,7 +100,9 @@ fn messages_after_admission_are_documented() {
 }
 
 fn refusal(spec: &str) -> String {
-    let Goal::Invalid(_, invalid) = goal(&spec.replace("LONG", &long_addresses())) else {
+    let Goal::Invalid(_, invalid) =
+        goal(&spec.replace("LONG", &long_addresses()).replace("WIDE", &"$(url)".repeat(2200)))
+    else {
         panic!("served: {spec}")
     };
     format!("`{}`: `{}` |", invalid.reason.as_str(), cell(&invalid.message))

@@ -48,6 +48,9 @@ async fn admission_refuses_what_can_t_be() {
     let long_name = format!("{{region: eu-central-1, secret: {{name: {}}}}}", "a".repeat(254));
     let long_region = format!("{{region: {}}}", "a".repeat(10_000));
     let many = addresses(21, 1);
+    let wordy = format!("{{region: eu-central-1, secret: {{data: {{x: {}}}}}}}", "a".repeat(4097));
+    let keys: Vec<String> = (0..65).map(|n| format!("k{n}: x")).collect();
+    let keys = format!("{{region: eu-central-1, secret: {{data: {{{}}}}}}}", keys.join(", "));
     let table = [
         ("empty", "{}", "spec.region"),
         ("nothing", "{region: null}", "spec.region"),
@@ -65,6 +68,12 @@ async fn admission_refuses_what_can_t_be() {
             "{region: eu-central-1, secret: {labels: {app.kubernetes.io/managed-by: x}}}",
             "reserved",
         ),
+        ("preset", "{region: eu-central-1, secret: {preset: nobody}}", "supported values: \"alertmanager\""),
+        ("datakey", "{region: eu-central-1, secret: {data: {a b: x}}}", "letters, digits, -, _ and ."),
+        ("dotdot", "{region: eu-central-1, secret: {data: {..x: x}}}", "nor begin with .."),
+        ("dot", "{region: eu-central-1, secret: {data: {.: x}}}", "nor begin with .."),
+        ("wordy", wordy.as_str(), "4096"),
+        ("keys", keys.as_str(), "at most 64"),
         ("annotation", "{region: eu-central-1, secret: {annotations: {x.k8s.io/y: z}}}", "reserved"),
         ("many", many.as_str(), "at most 20"),
         ("evil", "{region: eu-central-1, policy: {fromAddresses: ['*example.com']}}", "*@domain"),

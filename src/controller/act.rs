@@ -13,7 +13,7 @@ use ses_smtp_core::layout;
 use ses_smtp_core::names::{POLICY_NAME, tag};
 use ses_smtp_core::password::{Passwords, SmtpPassword};
 use ses_smtp_core::record::Record;
-use ses_smtp_core::secret::{SecretFacts, create, record_patch, release, replace};
+use ses_smtp_core::secret::{SecretFacts, create, filled, record_patch, release, replace};
 use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
@@ -222,24 +222,25 @@ impl<'a> Hands<'a> {
 
     async fn publish_first(&mut self, desired: &Desired, record: &Record) -> Effect {
         let Some(minted) = &self.minted else { return outdated() };
-        let Some((record, data)) = filled(desired, record, minted) else { return outdated() };
+        let Some((record, data)) = minted_data(desired, record, minted) else { return outdated() };
         self.create(create(desired, &record, data)).await
     }
 
     async fn publish(&mut self, desired: &Desired, record: &Record) -> Effect {
         let (Some(minted), Some(live)) = (&self.minted, &self.live) else { return outdated() };
-        let Some((record, data)) = filled(desired, record, minted) else { return outdated() };
+        let Some((record, data)) = minted_data(desired, record, minted) else { return outdated() };
         let secret = replace(live, desired, &record, Some(data));
         self.replace(secret).await
     }
 
     async fn repair(&mut self, desired: &Desired, record: &Record, render: bool) -> Effect {
         let Some(live) = &self.live else { return outdated() };
-        let data = if render { rendered(desired, record, live) } else { None };
-        if render && data.is_none() {
-            return outdated();
-        }
-        let secret = replace(live, desired, record, data);
+        let secret = if render {
+            let Some((record, data)) = rendered(desired, record, live) else { return outdated() };
+            replace(live, desired, &record, Some(data))
+        } else {
+            replace(live, desired, record, None)
+        };
         self.replace(secret).await
     }
 
@@ -301,21 +302,14 @@ fn outdated() -> Effect {
 
 type Data = std::collections::BTreeMap<String, k8s_openapi::ByteString>;
 
-/// Record and data of the minted key: the one place where passwords are written.
-fn filled(desired: &Desired, record: &Record, minted: &Minted) -> Option<(Record, Data)> {
-    let (rendering, digests) = (desired.rendering(&minted.id), minted.passwords.digests());
-    let record = Record {
-        data_hash: rendering.hash(&digests),
-        rendered_keys: Some(rendering.keys()),
-        password_digests: digests,
-        ..record.clone()
-    };
-    Some((record, rendering.fill(&minted.passwords)?))
+/// Record and data of the minted key.
+fn minted_data(desired: &Desired, record: &Record, minted: &Minted) -> Option<(Record, Data)> {
+    filled(&desired.rendering(&minted.id), record, &minted.passwords)
 }
 
-/// The data rendered again around the passwords that are found in them by their digests.
-fn rendered(desired: &Desired, record: &Record, live: &Secret) -> Option<Data> {
+/// Record and data rendered again around the passwords that are found in them by their digests.
+fn rendered(desired: &Desired, record: &Record, live: &Secret) -> Option<(Record, Data)> {
     let regions = desired.endpoints.regions();
     let passwords = layout::recover_all(live.data.as_ref()?, &record.password_digests, regions)?;
-    desired.rendering(record.key.as_ref()?).fill(&passwords)
+    filled(&desired.rendering(record.key.as_ref()?), record, &passwords)
 }

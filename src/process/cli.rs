@@ -12,8 +12,9 @@ use clap_complete::Shell;
 use super::derive::DeriveArgs;
 use super::iam_policy::IamPolicyArgs;
 use super::orphans::OrphansArgs;
+use super::presets::PresetsArgs;
 use super::regions::RegionsArgs;
-use super::{RunSettings, crd, derive, iam_policy, orphans, output, regions, run};
+use super::{RunSettings, crd, derive, iam_policy, orphans, output, presets, regions, run};
 
 /// Version, with the commit when the build was told.
 static VERSION: LazyLock<String> = LazyLock::new(|| match commit() {
@@ -26,6 +27,7 @@ Examples:
   ses-smtp-operator run --log-format json
   ses-smtp-operator derive --region eu-central-1 < secret-access-key.txt
   ses-smtp-operator regions -o json
+  ses-smtp-operator presets grafana
   ses-smtp-operator orphans
   ses-smtp-operator iam-policy --account 123456789012 --cluster-id prod
   ses-smtp-operator completions bash > /etc/bash_completion.d/ses-smtp-operator
@@ -55,6 +57,8 @@ enum Command {
     Derive(DeriveArgs),
     /// List the SES Regions and their SMTP endpoints
     Regions(RegionsArgs),
+    /// List ready layouts of the Secret for known consumers, or show one
+    Presets(PresetsArgs),
     /// List IAM users whose custom resource is gone, or delete them
     Orphans(OrphansArgs),
     /// Print the IAM policy that the operator needs, as JSON
@@ -82,6 +86,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Run(settings) => run::start(*settings),
         Command::Derive(args) => derive::command(&args),
         Command::Regions(args) => regions::command(&args),
+        Command::Presets(args) => presets::command(&args),
         Command::Orphans(args) => orphans::command(&args),
         Command::IamPolicy(args) => iam_policy::command(&args),
         Command::Crd => crd::command(),

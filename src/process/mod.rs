@@ -16,6 +16,7 @@ mod logging;
 mod metrics;
 mod orphans;
 mod output;
+mod presets;
 mod regions;
 mod run;
 mod settings;

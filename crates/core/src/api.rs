@@ -127,6 +127,21 @@ pub struct SecretSpec {
     )]
     pub name: Option<String>,
 
+    /// A ready layout for a known consumer: the data keys that it reads, and what it expects under them.
+    /// `ses-smtp-operator presets` lists them. Without it, and without `data`: `host`, `port`, `username`, `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = crate::preset::names()))]
+    pub preset: Option<String>,
+
+    /// Data keys and their text, in which `$(placeholders)` are replaced: `host`, `port`, `hostPort`, `username`, `password`,
+    /// `passwordUrlEncoded`, `url`, `region`, `starttls`, `implicitTls`, `fromAddress`, each also as `<region>.<name>`. `$$` is a dollar.
+    /// With a preset they are added to its keys or take their place, else they are the whole layout. One of them has
+    /// to hold the user name, and one the password for each Region.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(validation = Rule::new(DATA_KEYS).message("keys must be 1 to 253 letters, digits, -, _ and ., and neither . nor begin with .."))]
+    pub data: BTreeMap<String, String>,
+
     /// Labels added to the Secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63}))]
@@ -157,6 +172,10 @@ fn address_rule() -> String {
 
 /// CEL: no key of the map is in a domain that belongs to Kubernetes or to the operator.
 const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k != 'app.kubernetes.io/managed-by' : !k.matches('^([^/]*[.])?(ses-smtp[.]dev|kubernetes[.]io|k8s[.]io)/'))";
+
+/// CEL: every key may be one of a Secret's data.
+const DATA_KEYS: &str =
+    r"self.all(k, k.matches('^[-_.a-zA-Z0-9]{1,253}$') && k != '.' && !k.startsWith('..'))";
 
 /// When the key is replaced by a new one.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]

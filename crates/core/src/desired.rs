@@ -15,13 +15,13 @@ use crate::endpoint::Endpoints;
 use crate::iam::UserSpec;
 use crate::identity::{Installation, Owner, tags_hash};
 use crate::key::KeyId;
-use crate::layout::Rendering;
+use crate::layout::{Layout, Rendering};
 use crate::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
 use crate::password::digest;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::record::Record;
-use crate::region::{RegionName, RegionTable};
+use crate::region::RegionTable;
 use crate::time::Durations;
 
 pub use rotation::Rotation;
@@ -106,6 +106,8 @@ pub struct Desired {
     pub identity: Identity,
     /// Where it is used.
     pub endpoints: Endpoints,
+    /// What belongs in the Secret's data.
+    pub layout: Layout,
     /// The user's policy.
     pub policy: Policy,
     /// When the key is replaced without being broken.
@@ -201,6 +203,7 @@ impl Desired {
             revoked: spec.revoked_keys.iter().filter_map(|id| KeyId::parse(id)).collect(),
             verify_login: settings.verify_login,
             policy: checks::policy(spec)?,
+            layout: checks::layout(spec, &endpoints)?,
             labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,
             annotations: checks::metadata("annotations", secret.annotations, |_| true)?,
             identity,
@@ -210,14 +213,21 @@ impl Desired {
 
     /// The Secret's data for a key, but for the passwords.
     pub fn rendering(&self, key: &KeyId) -> Rendering {
-        Rendering::new(&self.endpoints, key)
+        self.layout.render(key)
     }
 
     /// Of the passwords' digests in `record` those for the wanted Regions; `None` if one is missing.
+    /// Those of further forms that the layout asks for are among them as far as they are recorded.
     pub fn digests_in(&self, record: &Record) -> Option<BTreeMap<String, String>> {
-        let digest = |region: &RegionName| record.password_digests.get_key_value(region.as_str());
-        let owned = |(region, digest): (&String, &String)| (region.clone(), digest.clone());
-        self.endpoints.regions().map(|region| digest(region).map(owned)).collect()
+        let known = &record.password_digests;
+        if !self.endpoints.regions().all(|region| known.contains_key(region.as_str())) {
+            return None;
+        }
+        let mut digests = known.clone();
+        let forms = self.layout.digest_names();
+        let wanted = |name: &str| self.endpoints.regions().any(|region| region.as_str() == name);
+        digests.retain(|name, _| wanted(name) || forms.contains(name));
+        Some(digests)
     }
 
     /// The record's value for the boundary in force.

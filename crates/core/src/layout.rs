@@ -1,48 +1,123 @@
-//! What stands in the Secret's data: the default layout, and finding a password again in it.
+//! What stands in the Secret's data.
 //!
-//! A rendering names each data key and what belongs there; passwords are placeholders until the
-//! pass that holds them fills them in, so that plans and records never see it.
+//! A [`Layout`] is what the spec asks for: text for each data key, with placeholders. For a key it
+//! becomes a [`Rendering`], in which only the passwords are open, until the pass that holds them fills
+//! them in: plans and records never see one. [`found`] goes the other way.
 
-use std::collections::BTreeMap;
+mod choice;
+pub mod found;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use k8s_openapi::ByteString;
 
-use crate::endpoint::{Endpoint, Endpoints};
+use crate::endpoint::Endpoints;
 use crate::key::KeyId;
 use crate::password::{Passwords, SmtpPassword, digest};
-use crate::region::RegionName;
+
+pub use choice::{MAX_KEYS, MAX_SIZE, MAX_TEXT, is_data_key};
+use found::{Bit, bits};
+pub use found::{digests, held, named_key, recover, recover_all};
+pub use template::placeholders;
 
 /// Data key of the SMTP user name.
 pub const USERNAME: &str = "username";
 /// Data key of the SMTP password.
 pub const PASSWORD: &str = "password";
 
-/// What belongs under a data key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    /// The password for a Region, by its code.
-    Password(String),
+/// How a password is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    /// Percent-encoded, as in a URL.
+    UrlEncoded,
 }
+
+impl Form {
+    fn write(self, password: &SmtpPassword) -> String {
+        match self {
+            Self::Plain => password.expose().to_owned(),
+            Self::UrlEncoded => url_encoded(password.expose()),
+        }
+    }
+
+    /// What the record calls the digest of a Region's password in this form.
+    fn digest_name(self, region: &str) -> String {
+        match self {
+            Self::Plain => region.to_owned(),
+            Self::UrlEncoded => format!("{region}/url-encoded"),
+        }
+    }
+}
+
+/// A piece of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Username,
+    /// The password for a Region, by its code.
+    Password(String, Form),
+}
+
+/// What belongs in the Secret's data, whatever the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout(BTreeMap<String, Vec<Part>>);
 
 /// The whole data of a Secret, but for the passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendering(BTreeMap<String, Piece>);
+pub struct Rendering(BTreeMap<String, Vec<Part>>);
 
-impl Rendering {
+impl Layout {
     /// The default layout: `host`, `port`, `username`, `password` of the primary Region; with more
     /// Regions also `<region>.host`, `<region>.port` and `<region>.password` of each, the primary
     /// one included, so that a client's list of them doesn't depend on which one that is.
-    pub fn new(endpoints: &Endpoints, key: &KeyId) -> Self {
-        let mut pieces = BTreeMap::from([(USERNAME.to_owned(), Piece::Text(key.to_string()))]);
-        pieces.extend(place("", &endpoints.primary));
-        if !endpoints.additional.is_empty() {
-            pieces.extend(endpoints.iter().flat_map(|it| place(&format!("{}.", it.region), it)));
-        }
-        Self(pieces)
+    pub fn standard(endpoints: &Endpoints) -> Self {
+        choice::standard(endpoints)
     }
 
+    /// What is written for a key.
+    pub fn render(&self, key: &KeyId) -> Rendering {
+        let named = |part: &Part| match part {
+            Part::Username => Part::Text(key.to_string()),
+            other => other.clone(),
+        };
+        let value = |parts: &Vec<Part>| joined(parts.iter().map(named));
+        Rendering(self.0.iter().map(|(name, parts)| (name.clone(), value(parts))).collect())
+    }
+
+    /// What the record calls the digests of the passwords that the data hold, in each of their forms.
+    pub fn digest_names(&self) -> BTreeSet<String> {
+        self.passwords().map(|(region, form)| form.digest_name(region)).collect()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.0.values().flatten()
+    }
+
+    fn passwords(&self) -> impl Iterator<Item = (&str, Form)> {
+        self.parts().filter_map(|part| match part {
+            Part::Password(region, form) => Some((region.as_str(), *form)),
+            Part::Text(_) | Part::Username => None,
+        })
+    }
+}
+
+/// Neighbouring texts in one, as nobody can tell them apart in what is written.
+fn joined(parts: impl Iterator<Item = Part>) -> Vec<Part> {
+    parts.fold(Vec::new(), |mut joined, part| {
+        match (joined.last_mut(), part) {
+            (Some(Part::Text(before)), Part::Text(text)) => before.push_str(&text),
+            (_, part) => joined.push(part),
+        }
+        joined
+    })
+}
+
+impl Rendering {
     /// The data keys, in order.
     pub fn keys(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
@@ -50,37 +125,85 @@ impl Rendering {
 
     /// The data with the passwords filled in; `None` if one of them is missing.
     pub fn fill(&self, passwords: &Passwords) -> Option<BTreeMap<String, ByteString>> {
-        let bytes = |piece: &Piece| match piece {
-            Piece::Text(text) => Some(text.clone().into_bytes()),
-            Piece::Password(region) => Some(passwords.get(region)?.expose().as_bytes().to_vec()),
+        let text = |part: &Part| match part {
+            Part::Text(text) => Some(text.clone()),
+            Part::Username => None,
+            Part::Password(region, form) => Some(form.write(passwords.get(region)?)),
         };
-        self.0.iter().map(|(key, piece)| Some((key.clone(), ByteString(bytes(piece)?)))).collect()
+        let value = |parts: &Vec<Part>| {
+            let text: Option<String> = parts.iter().map(text).collect();
+            Some(ByteString(text?.into_bytes()))
+        };
+        self.0.iter().map(|(key, parts)| Some((key.clone(), value(parts)?))).collect()
     }
 
-    /// SHA-256 of each value, given the passwords' digests by Region code; `None` if one is missing.
-    pub fn digests(&self, passwords: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
-        let of = |piece: &Piece| match piece {
-            Piece::Text(text) => Some(digest(text.as_bytes())),
-            Piece::Password(region) => passwords.get(region).cloned(),
+    /// What the record is to know of the passwords: the digest of each by its Region's code, and of each
+    /// further form in which the data hold one; `None` if a password is missing.
+    pub fn recorded(&self, passwords: &Passwords) -> Option<BTreeMap<String, String>> {
+        let mut recorded = passwords.digests();
+        for part in self.0.values().flatten() {
+            if let Part::Password(region, form) = part {
+                let written = form.write(passwords.get(region)?);
+                recorded.insert(form.digest_name(region), digest(written.as_bytes()));
+            }
+        }
+        Some(recorded)
+    }
+
+    /// The digest of each value as [`found::digests`] finds it, given what the record knows of the
+    /// passwords; `None` if a digest is missing.
+    pub fn digests(&self, recorded: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+        let known = recorded.values().map(String::as_str).collect();
+        let value = |parts: &Vec<Part>| {
+            let bits: Option<Vec<Vec<Bit>>> =
+                parts.iter().map(|part| bits_of(part, recorded, &known)).collect();
+            Some(value_digest(bits?.into_iter().flatten()))
         };
-        self.0.iter().map(|(key, piece)| Some((key.clone(), of(piece)?))).collect()
+        self.0.iter().map(|(key, parts)| Some((key.clone(), value(parts)?))).collect()
     }
 
     /// One hash over all values, each replaced by its digest: what `data-hash` records. It can be
     /// computed from spec and record alone, so a changed host is seen without reading the Secret.
-    pub fn hash(&self, passwords: &BTreeMap<String, String>) -> Option<String> {
-        Some(hash(&self.digests(passwords)?))
+    pub fn hash(&self, recorded: &BTreeMap<String, String>) -> Option<String> {
+        Some(hash(&self.digests(recorded)?))
     }
 }
 
-/// Host, port and password of an endpoint, each under a data key with this prefix.
-fn place(prefix: &str, endpoint: &Endpoint) -> [(String, Piece); 3] {
-    let key = |name: &str| format!("{prefix}{name}");
-    [
-        (key("host"), Piece::Text(endpoint.host.clone())),
-        (key("port"), Piece::Text(endpoint.port.to_string())),
-        (key(PASSWORD), Piece::Password(endpoint.region.to_string())),
-    ]
+/// A part in the pieces that are found in what is written for it.
+fn bits_of<'a>(
+    part: &'a Part,
+    recorded: &BTreeMap<String, String>,
+    known: &BTreeSet<&str>,
+) -> Option<Vec<Bit<'a>>> {
+    match part {
+        // Text of the spec's own may repeat a password.
+        Part::Text(text) => Some(bits(text.as_bytes(), known)),
+        Part::Username => None,
+        Part::Password(region, form) => {
+            Some(vec![Bit::Password(recorded.get(&form.digest_name(region))?.clone())])
+        }
+    }
+}
+
+/// The digest of a value with each password in it replaced by its digest. Of a value that is one text
+/// or one password it is the plain digest; that of any other can't be a plain one by its form.
+fn value_digest<'a>(bits: impl IntoIterator<Item = Bit<'a>>) -> String {
+    let whole = |bit: &Bit| !matches!(bit, Bit::Text(text) if text.is_empty());
+    let bits: Vec<Bit> = bits.into_iter().filter(whole).collect();
+    match bits.as_slice() {
+        [] => digest(b""),
+        [Bit::Text(text)] => digest(text),
+        [Bit::Password(digest)] => digest.clone(),
+        several => format!("pieces-{}", digest(pieces(several).as_bytes())),
+    }
+}
+
+fn pieces(bits: &[Bit]) -> String {
+    let line = |bit: &Bit| match bit {
+        Bit::Text(text) => format!("text {}\n", digest(text)),
+        Bit::Password(digest) => format!("password {digest}\n"),
+    };
+    bits.iter().map(line).collect()
 }
 
 /// One hash over the digests of all values.
@@ -92,97 +215,14 @@ pub fn hash(digests: &BTreeMap<String, String>) -> String {
     digest(text.as_bytes())
 }
 
-/// The digest of each value in a Secret's data.
-pub fn digests(data: &BTreeMap<String, ByteString>) -> BTreeMap<String, String> {
-    data.iter().map(|(key, value)| (key.clone(), digest(&value.0))).collect()
-}
-
-/// The password with this digest, if any value of the data is it.
-pub fn recover(data: &BTreeMap<String, ByteString>, wanted: &str) -> Option<SmtpPassword> {
-    let found = data.values().find(|value| digest(&value.0) == wanted)?;
-    SmtpPassword::parse(&found.0)
-}
-
-/// The passwords with these digests, by Region code; `None` unless the data hold every one.
-pub fn recover_all<'a>(
-    data: &BTreeMap<String, ByteString>,
-    wanted: &BTreeMap<String, String>,
-    regions: impl Iterator<Item = &'a RegionName>,
-) -> Option<Passwords> {
-    let found = |region: &RegionName| {
-        let code = region.to_string();
-        let password = recover(data, wanted.get(&code)?)?;
-        Some((code, password))
-    };
-    regions.map(found).collect::<Option<_>>().map(Passwords::found)
-}
-
-/// The access key id that the data name, if they name one.
-pub fn named_key(data: &BTreeMap<String, ByteString>) -> Option<KeyId> {
-    let text = std::str::from_utf8(&data.get(USERNAME)?.0).ok()?;
-    KeyId::parse(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::password::SecretAccessKey;
-    use crate::test::{endpoints, key};
-
-    fn passwords(endpoints: &Endpoints) -> Passwords {
-        let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY").unwrap();
-        Passwords::derive(&secret, endpoints.regions())
-    }
-
-    #[test]
-    fn fills_and_recovers() {
-        let endpoints = endpoints(&["eu-central-1"]);
-        let (passwords, rendering) = (passwords(&endpoints), Rendering::new(&endpoints, &key(1)));
-        let data = rendering.fill(&passwords).unwrap();
-        assert_eq!(data.keys().collect::<Vec<_>>(), ["host", "password", "port", "username"]);
-        assert_eq!(data["port"].0, b"587");
-        assert_eq!(digests(&data), rendering.digests(&passwords.digests()).unwrap());
-        assert_eq!(named_key(&data), Some(key(1)));
-        let found = recover_all(&data, &passwords.digests(), endpoints.regions()).unwrap();
-        assert_eq!(found.digests(), passwords.digests());
-        assert!(recover(&data, &digest(b"another")).is_none());
-    }
-
-    #[test]
-    fn several_regions_have_keys_of_their_own() {
-        let endpoints = endpoints(&["eu-central-1", "us-east-1"]);
-        let (passwords, rendering) = (passwords(&endpoints), Rendering::new(&endpoints, &key(1)));
-        let data = rendering.fill(&passwords).unwrap();
-        assert_eq!(data.len(), 10);
-        for region in ["eu-central-1", "us-east-1"] {
-            assert_eq!(
-                data[&format!("{region}.host")].0,
-                format!("email-smtp.{region}.amazonaws.com").as_bytes()
-            );
-            let password = passwords.get(region).unwrap().expose().as_bytes();
-            assert_eq!(data[&format!("{region}.password")].0, password);
+/// Percent-encoded for any part of a URL: all but RFC 3986's unreserved characters.
+fn url_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
         }
-        assert_eq!(data["password"], data["eu-central-1.password"]);
-        assert_ne!(data["password"], data["us-east-1.password"]);
-        let few = Passwords::found(BTreeMap::new());
-        assert!(rendering.fill(&few).is_none() && rendering.hash(&few.digests()).is_none());
-    }
-
-    #[test]
-    fn the_hash_follows_every_value() {
-        let hash = |regions: &[&str], n, port, passwords: &BTreeMap<_, _>| {
-            let mut endpoints = endpoints(regions);
-            endpoints.primary.port = port;
-            Rendering::new(&endpoints, &key(n)).hash(passwords).unwrap()
-        };
-        let digests =
-            |text: &str| ["eu-central-1", "us-east-1"].map(|it| (it.to_owned(), text.to_owned())).into();
-        let one = hash(&["eu-central-1"], 1, 587, &digests("d"));
-        assert_eq!(one, hash(&["eu-central-1"], 1, 587, &digests("d")));
-        assert_ne!(one, hash(&["us-east-1"], 1, 587, &digests("d")));
-        assert_ne!(one, hash(&["eu-central-1"], 1, 25, &digests("d")));
-        assert_ne!(one, hash(&["eu-central-1"], 2, 587, &digests("d")));
-        assert_ne!(one, hash(&["eu-central-1"], 1, 587, &digests("x")));
-        assert_ne!(one, hash(&["eu-central-1", "us-east-1"], 1, 587, &digests("d")));
-    }
+        encoded
+    })
 }

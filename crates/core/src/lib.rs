@@ -18,6 +18,7 @@ pub mod names;
 pub mod password;
 pub mod plan;
 pub mod policy;
+pub mod preset;
 pub mod reason;
 pub mod record;
 pub mod region;

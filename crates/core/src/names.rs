@@ -54,7 +54,7 @@ pub mod record {
     pub const TAGS_HASH: &str = "ses-smtp.dev/tags-hash";
     /// ARN of the permissions boundary in force; empty if there is none.
     pub const BOUNDARY: &str = "ses-smtp.dev/boundary";
-    /// Region and SHA-256 of each password in the data.
+    /// Region and SHA-256 of each password in the data; `<region>/url-encoded` for its percent-encoded form.
     pub const PASSWORD_DIGESTS: &str = "ses-smtp.dev/password-digests";
     /// SHA-256 of the rendered data, with each password replaced by its digest.
     pub const DATA_HASH: &str = "ses-smtp.dev/data-hash";

@@ -28,6 +28,8 @@ const MESSAGE: &[u8] = b"SendRawEmail";
 const VERSION: u8 = 0x04;
 /// Length of an HMAC-SHA256.
 const SIGNATURE: usize = 32;
+/// Characters of a password.
+pub const LENGTH: usize = 44;
 
 /// The secret half of an IAM access key, as `CreateAccessKey` shows it once.
 pub struct SecretAccessKey(SecretString);

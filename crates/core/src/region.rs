@@ -279,8 +279,8 @@ impl RegionTable {
     }
 }
 
-/// Levenshtein distance in bytes; Region codes are ASCII.
-fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein distance in bytes, of ASCII names.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().take(2 * MAX_REGION).enumerate() {
         let mut diagonal = i;

@@ -4,7 +4,7 @@
 //! of its values. The builders below turn a decision and the material that a pass holds into the
 //! object that is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,8 +13,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::desired::{Desired, Identity};
 use crate::key::KeyId;
-use crate::layout;
+use crate::layout::{self, Rendering, found::named_among};
 use crate::names::{GROUP, LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
+use crate::password::Passwords;
 use crate::record::Record;
 
 /// Kind of the custom resource, as in owner references.
@@ -69,8 +70,11 @@ pub struct SecretFacts {
 /// What a live read shows beyond metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// SHA-256 of each value.
+    /// SHA-256 of each value; of one with passwords in it that the record knows, the digest with each
+    /// replaced by its own.
     pub digests: BTreeMap<String, String>,
+    /// Those of the recorded passwords' digests whose passwords stand somewhere in the data.
+    pub held: BTreeSet<String>,
     /// The key id that the data name.
     pub names: Option<KeyId>,
     /// True if the data can't be changed.
@@ -98,12 +102,15 @@ impl SecretFacts {
     /// Facts from a live read.
     pub fn of_secret(secret: &Secret) -> Self {
         let data = secret.data.clone().unwrap_or_default();
+        let facts = Self::of_metadata(&secret.metadata);
+        let (record, known) = (&facts.record, &facts.record.password_digests);
         let content = Content {
-            digests: layout::digests(&data),
-            names: layout::named_key(&data),
+            digests: layout::digests(&data, known),
+            held: layout::held(&data, known),
+            names: named_among(&data, record.rendered_keys.as_deref(), record.key.as_ref()),
             immutable: secret.immutable.unwrap_or_default(),
         };
-        Self { content: Some(content), ..Self::of_metadata(&secret.metadata) }
+        Self { content: Some(content), ..facts }
     }
 
     /// The published key. Data that are exactly what was written name it best, for a record can be
@@ -131,10 +138,9 @@ impl SecretFacts {
         written.len() == keys.len() && self.record.data_hash.as_deref() == Some(&layout::hash(&written))
     }
 
-    /// True if some value has this digest. `None` without a live read.
+    /// True if the recorded password with this digest stands in the data. `None` without a live read.
     pub fn holds(&self, digest: &str) -> Option<bool> {
-        let content = self.content.as_ref()?;
-        Some(content.digests.values().any(|value| value == digest))
+        Some(self.content.as_ref()?.held.contains(digest))
     }
 }
 
@@ -199,6 +205,23 @@ pub fn create(desired: &Desired, record: &Record, data: BTreeMap<String, ByteStr
         data: (!data.is_empty()).then_some(data),
         ..Secret::default()
     }
+}
+
+/// Record and data as they are written once the passwords are in hand: the one place where data
+/// with passwords are made. `None` if a password that they need is missing.
+pub fn filled(
+    rendering: &Rendering,
+    record: &Record,
+    passwords: &Passwords,
+) -> Option<(Record, BTreeMap<String, ByteString>)> {
+    let digests = rendering.recorded(passwords)?;
+    let record = Record {
+        data_hash: rendering.hash(&digests),
+        rendered_keys: Some(rendering.keys()),
+        password_digests: digests,
+        ..record.clone()
+    };
+    Some((record, rendering.fill(passwords)?))
 }
 
 /// The Secret `live` as it should be, keeping whatever others added to it. `data`, if given,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::SesSmtpCredentialSpec;
 use crate::endpoint::{Endpoint, Endpoints};
+use crate::layout::Layout;
 use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
@@ -159,6 +160,15 @@ pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
             ),
         ),
     }
+}
+
+/// What the Secret's data are to be.
+pub fn layout(spec: &SesSmtpCredentialSpec, endpoints: &Endpoints) -> Result<Layout, Invalid> {
+    let secret = spec.secret.clone().unwrap_or_default();
+    let senders = spec.policy.iter().flat_map(|policy| &policy.from_addresses);
+    let plain = senders.map(String::as_str).find(|address| !address.contains('*'));
+    Layout::choose(secret.preset.as_deref(), &secret.data, endpoints, plain)
+        .map_err(|message| Invalid { reason: Reason::InvalidSpec, message })
 }
 
 fn sender(text: &str) -> Result<Sender, Invalid> {

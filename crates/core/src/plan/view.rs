@@ -163,13 +163,6 @@ impl<'a> View<'a> {
         self.desired.digests_in(&self.secret()?.record)
     }
 
-    /// True if a password that is wanted and that the record knows is nowhere in the data.
-    fn is_lost(&self, facts: &SecretFacts) -> bool {
-        let digest = |region: &RegionName| facts.record.password_digests.get(region.as_str());
-        let mut known = self.desired.endpoints.regions().filter_map(digest);
-        known.any(|digest| facts.holds(digest) == Some(false))
-    }
-
     /// Why a new key is needed, if one is.
     pub fn need(&self) -> Option<Need> {
         let facts = match &self.world.secret {
@@ -182,7 +175,7 @@ impl<'a> View<'a> {
             return Some(Need::Gone);
         }
         match self.password_digests() {
-            _ if self.is_lost(facts) => Some(Need::Lost),
+            _ if is_lost(self.desired, facts) => Some(Need::Lost),
             _ if self.is_revoked(key) => Some(Need::Revoked),
             Some(_) => self.is_due(&facts.record),
             None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
@@ -247,6 +240,13 @@ impl<'a> View<'a> {
     }
 }
 
+/// True if a password that is wanted and that the record knows is nowhere in the data.
+fn is_lost(desired: &Desired, facts: &SecretFacts) -> bool {
+    let digest = |region: &RegionName| facts.record.password_digests.get(region.as_str());
+    let mut known = desired.endpoints.regions().filter_map(digest);
+    known.any(|digest| facts.holds(digest) == Some(false))
+}
+
 /// True if the Secret, as known, holds a credential that matches the spec.
 pub fn serves(desired: &Desired, world: &World) -> bool {
     let Some(facts) = world.secret() else { return false };
@@ -256,6 +256,6 @@ pub fn serves(desired: &Desired, world: &World) -> bool {
     record.is_complete()
         && facts.is_controlled_by(&desired.identity.owner.uid)
         && rendered == record.data_hash
-        && digests.values().all(|digest| facts.holds(digest) != Some(false))
+        && !is_lost(desired, facts)
         && record.policy_hash.as_ref() == Some(&desired.policy.hash)
 }

@@ -18,7 +18,7 @@ use crate::password::{Passwords, SecretAccessKey};
 use crate::plan::{MAX_STEPS, next};
 use crate::record::Record;
 use crate::region::RegionName;
-use crate::secret::{create, record_patch, release, replace};
+use crate::secret::{create, filled, record_patch, release, replace};
 use crate::step::{Effect, End, Probe, Refusal, SecretWrite, Step};
 use crate::world::{Memo, UserView, World};
 
@@ -260,8 +260,11 @@ impl Running {
                 Some(replace(live?, self.desired(), &record, Some(data)))
             }
             SecretWrite::Repair { record, render } => {
-                let data = if *render { Some(self.rendered(record)?) } else { None };
-                Some(replace(live?, self.desired(), record, data))
+                if !render {
+                    return Some(replace(live?, self.desired(), record, None));
+                }
+                let (record, data) = self.rendered(record)?;
+                Some(replace(live?, self.desired(), &record, Some(data)))
             }
             SecretWrite::Release => live.map(release),
             SecretWrite::Fence(_) | SecretWrite::Annotate(_) => None,
@@ -270,21 +273,14 @@ impl Running {
 
     fn filled(&self, record: &Record) -> Option<(Record, BTreeMap<String, ByteString>)> {
         let (id, passwords) = self.minted.as_ref()?;
-        let (rendering, digests) = (self.desired().rendering(id), passwords.digests());
-        let record = Record {
-            data_hash: rendering.hash(&digests),
-            rendered_keys: Some(rendering.keys()),
-            password_digests: digests,
-            ..record.clone()
-        };
-        Some((record, rendering.fill(passwords)?))
+        filled(&self.desired().rendering(id), record, passwords)
     }
 
-    fn rendered(&self, record: &Record) -> Option<BTreeMap<String, ByteString>> {
+    fn rendered(&self, record: &Record) -> Option<(Record, BTreeMap<String, ByteString>)> {
         let data = self.live.as_ref()?.data.as_ref()?;
         let regions = self.desired().endpoints.regions();
         let passwords = layout::recover_all(data, &record.password_digests, regions)?;
-        self.desired().rendering(record.key.as_ref()?).fill(&passwords)
+        filled(&self.desired().rendering(record.key.as_ref()?), record, &passwords)
     }
 
     fn write(&mut self, sim: &mut Sim, write: &SecretWrite) -> Effect {

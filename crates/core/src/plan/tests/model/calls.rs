@@ -1,6 +1,6 @@
 //! The effects of calls: an IAM account and one Secret, and the hands of a pass that make the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::intern::{Id, unused};
 use super::state::{Key, Kind, Named, Pass, Seconds, User, Write, small};
@@ -241,7 +241,12 @@ fn fresh(desired: &Desired, record: &Record) -> SecretFacts {
         annotations: BTreeMap::new(),
         record: record.clone(),
         touched: false,
-        content: Some(Content { digests: BTreeMap::new(), names: None, immutable: false }),
+        content: Some(Content {
+            digests: BTreeMap::new(),
+            held: BTreeSet::new(),
+            names: None,
+            immutable: false,
+        }),
     };
     owned(desired, facts)
 }
@@ -270,7 +275,9 @@ fn published(desired: &Desired, facts: SecretFacts, key: u8) -> SecretFacts {
         ..facts.record
     };
     let names = Some(test::key(u32::from(key)));
-    let content = Some(Content { digests: rendering.digests(&digests).unwrap(), names, immutable: false });
+    let held = digests.values().cloned().collect();
+    let digests = rendering.digests(&digests).unwrap();
+    let content = Some(Content { digests, held, names, immutable: false });
     SecretFacts { record, content, touched: false, ..facts }
 }
 
@@ -278,6 +285,7 @@ fn published(desired: &Desired, facts: SecretFacts, key: u8) -> SecretFacts {
 fn rendered(desired: &Desired, facts: SecretFacts) -> SecretFacts {
     let key = facts.record.key.clone().unwrap();
     let digests = desired.rendering(&key).digests(&facts.record.password_digests).unwrap();
-    let content = Some(Content { digests, names: Some(key), immutable: false });
+    let held = facts.record.password_digests.values().cloned().collect();
+    let content = Some(Content { digests, held, names: Some(key), immutable: false });
     SecretFacts { content, touched: false, ..facts }
 }
