@@ -51,7 +51,7 @@ health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objec
 	cd tests/health && $(GO) build -trimpath -o "$(CURDIR)/$(TOOLS)/health" .
 	HEALTH_PROGRAM="$(CURDIR)/$(TOOLS)/health" $(CARGO) test -p ses-smtp-operator $(SCALED) --test health -- --include-ignored
 
-consumers: need-cargo ## Presets against the consumers that they are for
+consumers: need-cargo need-go-itself ## Presets against the consumers that they are for
 	tests/consumers/run.sh
 
 need-cargo:

@@ -87,7 +87,7 @@ const REFUSED_LATER: [&str; 16] = [
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(fromAddress)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(username)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(password)"}}}"#,
-    r#"{"region": "eu-central-1", "secret": {"data": {"u": "$(url)", "x": "WIDE"}}}"#,
+    r#"{"region": "eu-central-1", "secret": {"data": {"u": "$(url)", WIDE}}}"#,
     r#"{"region": "eu-central-1", "policy": {"fromAddresses": LONG}}"#,
 ];
 
@@ -100,12 +100,15 @@ fn messages_after_admission_are_documented() {
 }
 
 fn refusal(spec: &str) -> String {
-    let Goal::Invalid(_, invalid) =
-        goal(&spec.replace("LONG", &long_addresses()).replace("WIDE", &"$(url)".repeat(2200)))
-    else {
-        panic!("served: {spec}")
-    };
+    let spec = spec.replace("LONG", &long_addresses()).replace("WIDE", &wide_texts());
+    let Goal::Invalid(_, invalid) = goal(&spec) else { panic!("served: {spec}") };
     format!("`{}`: `{}` |", invalid.reason.as_str(), cell(&invalid.message))
+}
+
+/// Entries of a layout, each as long as may be and of placeholders that get longer.
+fn wide_texts() -> String {
+    let entry = |number: u32| format!("\"wide{number}\": \"{}\"", "$(url)".repeat(682));
+    (0..8).map(entry).collect::<Vec<_>>().join(", ")
 }
 
 /// Twenty addresses of 120 characters each.

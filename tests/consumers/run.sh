@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-command -v npm >/dev/null || { echo "npm is missing: install Node.js 22 or newer with npm" >&2; exit 1; }
+command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.11 or newer with npm" >&2; exit 1; }
 command -v go >/dev/null || { echo "go is missing: install Go 1.26 or newer" >&2; exit 1; }
 work=$PWD/target/consumers
 mkdir -p "$work"

@@ -32,7 +32,7 @@ const N8N = `
 
 function n8n(data) {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...data };
-  const run = spawnSync(process.execPath, ['--input-type=module', '-e', N8N], { env, encoding: 'utf8' });
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', N8N], { cwd: import.meta.dirname, env, encoding: 'utf8' });
   assert.equal(run.status, 0, run.stderr);
   return JSON.parse(run.stdout);
 }
