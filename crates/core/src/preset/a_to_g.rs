@@ -24,7 +24,7 @@ receivers:
     Preset {
         name: "authentik",
         consumer: "authentik",
-        source: "chart authentik 2026.8, `global.envFrom`; authentik documentation, Email configuration",
+        source: "chart authentik 2026.8.3, `global.envFrom`; authentik documentation, Email configuration",
         layout: &[
             ("AUTHENTIK_EMAIL__HOST", "$(host)"),
             ("AUTHENTIK_EMAIL__PASSWORD", "$(password)"),
@@ -59,7 +59,7 @@ smtpExistingSecret: mailer
     Preset {
         name: "bitnami-mastodon",
         consumer: "Mastodon, chart of Bitnami",
-        source: "chart bitnami/mastodon, README, `smtp.existingSecret` with its keys",
+        source: "chart bitnami/mastodon, README and templates/_helpers.tpl of 2026-11, `smtp.existingSecret` with its keys",
         layout: &[("login", "$(username)"), ("password", "$(password)"), ("server", "$(host)")],
         values: "\
 smtp:
@@ -101,8 +101,10 @@ env:
             ("RELAYHOST_USERNAME", "$(username)"),
         ],
         values: "\
-extraEnvFrom:
-- secretRef: {name: mailer}
+extraEnv:
+- {name: RELAYHOST, valueFrom: {secretKeyRef: {name: mailer, key: RELAYHOST}}}
+- {name: RELAYHOST_USERNAME, valueFrom: {secretKeyRef: {name: mailer, key: RELAYHOST_USERNAME}}}
+- {name: RELAYHOST_PASSWORD, valueFrom: {secretKeyRef: {name: mailer, key: RELAYHOST_PASSWORD}}}
 config:
   general: {ALLOWED_SENDER_DOMAINS: shop.example.com}
 ",

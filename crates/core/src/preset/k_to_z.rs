@@ -22,7 +22,7 @@ kratos:
     Preset {
         name: "langfuse",
         consumer: "Langfuse",
-        source: "Langfuse documentation v4, Transactional Emails, `SMTP_CONNECTION_URL`",
+        source: "Langfuse documentation for v4, Transactional Emails, `SMTP_CONNECTION_URL`",
         layout: &[("SMTP_CONNECTION_URL", "$(url)")],
         values: "\
 langfuse:
@@ -36,7 +36,7 @@ langfuse:
     Preset {
         name: "mastodon",
         consumer: "Mastodon, chart of the project",
-        source: "charts mastodon/chart and mastodon/helm-charts, values.yaml, `smtp.existingSecret`: keys `login` and `password`",
+        source: "chart mastodon/chart, templates/secret-smtp.yaml of 2026-11, `mastodon.smtp.existingSecret`: keys `login` and `password`",
         layout: &[("login", "$(username)"), ("password", "$(password)")],
         values: "\
 mastodon:
@@ -51,7 +51,7 @@ mastodon:
     Preset {
         name: "n8n",
         consumer: "n8n",
-        source: "n8n documentation, User management SMTP environment variables",
+        source: "n8n documentation of 2026-11, User management SMTP environment variables",
         layout: &[
             ("N8N_EMAIL_MODE", "smtp"),
             ("N8N_SMTP_HOST", "$(host)"),
@@ -73,12 +73,13 @@ env:
     Preset {
         name: "outline",
         consumer: "Outline",
-        source: "chart community-charts/outline, `smtp.existingSecret`",
+        source: "chart community-charts/outline, values.yaml of 2026-11, `smtp.existingSecret`",
         layout: &[("password", "$(password)"), ("username", "$(username)")],
         values: "\
 smtp:
   host: email-smtp.eu-central-1.amazonaws.com
   port: 587
+  secure: false                        # true with a port for TLS from the first byte
   fromEmail: wiki@shop.example.com
   existingSecret: {name: mailer, usernameKey: username, passwordKey: password}
 ",
@@ -87,7 +88,7 @@ smtp:
     Preset {
         name: "rocketchat",
         consumer: "Rocket.Chat",
-        source: "chart RocketChat/helm-charts rocketchat, `smtp.existingSecret`: key `mail-url`",
+        source: "chart RocketChat/helm-charts rocketchat, templates/secret.yaml of 2026-11, `smtp.existingSecret`: key `mail-url`",
         layout: &[("mail-url", "$(url)")],
         values: "\
 smtp:
@@ -130,7 +131,7 @@ secret:
     Preset {
         name: "vaultwarden",
         consumer: "Vaultwarden",
-        source: "chart guerzon/vaultwarden, `smtp.existingSecret` with `username.existingSecretKey`, `password.existingSecretKey`",
+        source: "chart guerzon/vaultwarden, README and templates/secrets.yaml of 2026-11, `smtp.existingSecret` with `username.existingSecretKey`, `password.existingSecretKey`",
         layout: &[("SMTP_PASSWORD", "$(password)"), ("SMTP_USERNAME", "$(username)")],
         values: "\
 smtp:
