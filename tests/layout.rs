@@ -108,8 +108,11 @@ async fn writes(operator: &Operator) -> u64 {
 
 const TWO: &str = "region: eu-central-1, additionalRegions: [us-east-1], policy: {fromAddresses: ['*@example.com', news@example.com]}";
 
-/// A name, the spec, and the data keys with their templates.
-const LAYOUTS: [(&str, &str, &[(&str, &str)]); 6] = [
+/// Data keys with their templates.
+type Templates = &'static [(&'static str, &'static str)];
+
+/// A name, the spec, and what it is to come out as.
+const LAYOUTS: [(&str, &str, Templates); 6] = [
     (
         "standard",
         "region: eu-central-1",
@@ -221,7 +224,7 @@ async fn a_changed_layout_costs_one_write_and_no_key() {
     bed.patch("shop", "mailer", json!({ "secret": { "labels": { "team": "a" } } })).await.unwrap();
     bed.ready("shop", "mailer").await.unwrap();
     bed.aws.reset_journal();
-    let steps: [(Value, &[(&str, &str)]); 5] = [
+    let steps: [(Value, Templates); 5] = [
         (json!({ "data": { "one": "$(url)" } }), &[("one", "$(url)")]),
         (json!({ "data": { "one": null, "two": "to $(url)?x" } }), &[("two", "to $(url)?x")]),
         (
