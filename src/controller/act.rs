@@ -13,7 +13,7 @@ use ses_smtp_core::layout;
 use ses_smtp_core::names::{POLICY_NAME, tag};
 use ses_smtp_core::password::{Passwords, SmtpPassword};
 use ses_smtp_core::record::Record;
-use ses_smtp_core::secret::{SecretFacts, create, filled, record_patch, release, replace};
+use ses_smtp_core::secret::{SecretFacts, create, filled, record_patch, release, rendered, replace};
 use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
@@ -305,11 +305,4 @@ type Data = std::collections::BTreeMap<String, k8s_openapi::ByteString>;
 /// Record and data of the minted key.
 fn minted_data(desired: &Desired, record: &Record, minted: &Minted) -> Option<(Record, Data)> {
     filled(&desired.rendering(&minted.id), record, &minted.passwords)
-}
-
-/// Record and data rendered again around the passwords that are found in them by their digests.
-fn rendered(desired: &Desired, record: &Record, live: &Secret) -> Option<(Record, Data)> {
-    let regions = desired.endpoints.regions();
-    let passwords = layout::recover_all(live.data.as_ref()?, &record.password_digests, regions)?;
-    filled(&desired.rendering(record.key.as_ref()?), record, &passwords)
 }

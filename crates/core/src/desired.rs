@@ -216,18 +216,20 @@ impl Desired {
         self.layout.render(key)
     }
 
-    /// Of the passwords' digests in `record` those for the wanted Regions; `None` if one is missing.
-    /// Those of further forms that the layout asks for are among them as far as they are recorded.
-    pub fn digests_in(&self, record: &Record) -> Option<BTreeMap<String, String>> {
-        let known = &record.password_digests;
-        if !self.endpoints.regions().all(|region| known.contains_key(region.as_str())) {
-            return None;
-        }
-        let mut digests = known.clone();
-        let forms = self.layout.digest_names();
-        let wanted = |name: &str| self.endpoints.regions().any(|region| region.as_str() == name);
-        digests.retain(|name, _| wanted(name) || forms.contains(name));
-        Some(digests)
+    /// What can be written with the passwords that `record` knows: the layout without the data keys that
+    /// need the password of another Region.
+    pub fn layout_for(&self, record: &Record) -> Layout {
+        let lacks = |region: &str| !record.password_digests.contains_key(region);
+        self.layout.without(lacks)
+    }
+
+    /// Of the passwords' digests in `record` those of these Regions, and of the further forms in which the
+    /// layout asks for one, as far as they are recorded.
+    pub fn digests_in(&self, record: &Record, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+        let forms = self.layout.digest_names(&is_wanted);
+        let mut digests = record.password_digests.clone();
+        digests.retain(|name, _| is_wanted(name) || forms.contains(name));
+        digests
     }
 
     /// The record's value for the boundary in force.

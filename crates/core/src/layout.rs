@@ -89,9 +89,18 @@ impl Layout {
         Rendering(self.0.iter().map(|(name, parts)| (name.clone(), value(parts))).collect())
     }
 
-    /// What the record calls the digests of the passwords that the data hold, in each of their forms.
-    pub fn digest_names(&self) -> BTreeSet<String> {
-        self.passwords().map(|(region, form)| form.digest_name(region)).collect()
+    /// What the record calls the digests of the passwords that the data hold for these Regions, in each of
+    /// their forms.
+    pub fn digest_names(&self, is_wanted: &impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let wanted = self.passwords().filter(|(region, _)| is_wanted(region));
+        wanted.map(|(region, form)| form.digest_name(region)).collect()
+    }
+
+    /// The data keys that hold no password of a Region that `lacks` names.
+    pub fn without(&self, lacks: impl Fn(&str) -> bool) -> Self {
+        let needs = |part: &Part| matches!(part, Part::Password(region, _) if lacks(region));
+        let kept = self.0.iter().filter(|(_, parts)| !parts.iter().any(needs));
+        Self(kept.map(|(key, parts)| (key.clone(), parts.clone())).collect())
     }
 
     fn parts(&self) -> impl Iterator<Item = &Part> {

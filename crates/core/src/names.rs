@@ -62,6 +62,8 @@ pub mod record {
     pub const RENDERED_KEYS: &str = "ses-smtp.dev/rendered-keys";
     /// `true`, written by a person who may edit the Secret: an object of another UID may take it over.
     pub const ADOPT: &str = "ses-smtp.dev/adopt";
+    /// What a person writes to say yes.
+    pub const YES: &str = "true";
     /// Labels from the spec that the operator wrote.
     pub const RENDERED_LABELS: &str = "ses-smtp.dev/rendered-labels";
     /// Annotations from the spec that the operator wrote.

@@ -11,9 +11,6 @@ use crate::key::KeyId;
 use crate::names::record as name;
 use crate::time::seconds;
 
-/// What a person writes to say yes.
-const YES: &str = "true";
-
 /// A key that was published before the present one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Previous {
@@ -99,7 +96,7 @@ impl Record {
             password_digests: get(name::PASSWORD_DIGESTS).map(pairs).unwrap_or_default(),
             data_hash: text(name::DATA_HASH),
             rendered_keys: list(name::RENDERED_KEYS),
-            adopt: get(name::ADOPT) == Some(YES),
+            adopt: get(name::ADOPT) == Some(name::YES),
             rendered_labels: list(name::RENDERED_LABELS).unwrap_or_default(),
             rendered_annotations: list(name::RENDERED_ANNOTATIONS).unwrap_or_default(),
         }
@@ -132,7 +129,7 @@ impl Record {
                 name::RENDERED_KEYS,
                 self.rendered_keys.as_ref().map(|keys| join(keys.iter().map(String::as_str))),
             ),
-            (name::ADOPT, self.adopt.then(|| YES.to_owned())),
+            (name::ADOPT, self.adopt.then(|| name::YES.to_owned())),
             (name::RENDERED_LABELS, non_empty(join(self.rendered_labels.iter().map(String::as_str)))),
             (
                 name::RENDERED_ANNOTATIONS,

@@ -17,6 +17,7 @@ use crate::layout::{self, Rendering, found::named_among};
 use crate::names::{GROUP, LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
 use crate::password::Passwords;
 use crate::record::Record;
+use crate::region::RegionName;
 
 /// Kind of the custom resource, as in owner references.
 const KIND: &str = "SesSmtpCredential";
@@ -222,6 +223,19 @@ pub fn filled(
         ..record.clone()
     };
     Some((record, rendering.fill(passwords)?))
+}
+
+/// Record and data of `live` rendered again around the passwords that are found in them by their digests,
+/// as far as `record` knows them.
+pub fn rendered(
+    desired: &Desired,
+    record: &Record,
+    live: &Secret,
+) -> Option<(Record, BTreeMap<String, ByteString>)> {
+    let known = |region: &&RegionName| record.password_digests.contains_key(region.as_str());
+    let regions = desired.endpoints.regions().filter(known);
+    let passwords = layout::recover_all(live.data.as_ref()?, &record.password_digests, regions)?;
+    filled(&desired.layout_for(record).render(record.key.as_ref()?), record, &passwords)
 }
 
 /// The Secret `live` as it should be, keeping whatever others added to it. `data`, if given,

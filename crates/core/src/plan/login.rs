@@ -99,7 +99,8 @@ pub fn proven(view: &View, need: Need) -> Option<Step> {
             .then(|| waiting(until, "waiting until Amazon SES knows the new access key"));
     }
     let tried = tried(view, &view.world.attempt.logins, &minted.id, minted.at);
-    let failed = tried.iter().find(|it| !matches!(it.verdict, Verdict::Trusted | Verdict::Open));
+    let fails = |it: &&Tried| !matches!(it.verdict, Verdict::Trusted | Verdict::Open);
+    let failed = tried.iter().find(|it| fails(it) && !is_no_worse(view, it));
     if let Some(failed) = failed {
         return Some(Step::Reject { key: minted.id.clone(), place: failed.endpoint.place() });
     }
@@ -107,6 +108,13 @@ pub fn proven(view: &View, need: Need) -> Option<Step> {
     let next = open.map(|it| (next_try(durations, it.login, minted.at), it.endpoint));
     let (at, endpoint) = next.min_by_key(|(at, _)| *at)?;
     Some(try_at(view, &minted.id, endpoint, at))
+}
+
+/// True if the account doesn't use SES there, for the published key either: that is no ground to keep an
+/// old key for ever.
+fn is_no_worse(view: &View, it: &Tried) -> bool {
+    let published = known(it.endpoint, view.world).map(|login| login.answer);
+    it.verdict == Verdict::NotSubscribed && published == Some(Login::NotSubscribed)
 }
 
 fn waiting(until: Timestamp, message: &str) -> Step {
@@ -131,7 +139,9 @@ pub fn rejected<'a>(view: &View<'a>) -> Option<&'a Rejected> {
 pub fn held_back(view: &View, need: Need) -> Option<Step> {
     let rejected = view.world.memo.rejected.as_ref()?;
     let next = after(rejected.at, backoff(view, rejected.count));
-    let same = view.desired.endpoints.at(&rejected.place).is_some() && need.is_rotation();
+    // Another place is tried at once, but not one after the other.
+    let again = view.desired.endpoints.at(&rejected.place).is_some() || rejected.count > 1;
+    let same = again && need.is_rotation();
     let begun = view.world.attempt.fence.is_some() || view.world.attempt.minted.is_some();
     (same && !begun && view.now < next)
         .then(|| retire::previous_key(view).unwrap_or_else(|| refusal(view, rejected)))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::iam::ListedKey;
+use crate::iam::{KEYS_PER_USER, ListedKey};
 use crate::key::KeyId;
 use crate::record::{Previous, Record};
 use crate::secret::SecretFacts;
@@ -54,10 +54,11 @@ pub fn history(view: &View) -> Option<Step> {
     if listed.is_some() {
         return listed;
     }
-    let others = view.keys().map(|listing| listing.list.keys.as_slice()).unwrap_or_default();
-    let other = others.iter().find(|key| key.id != *published);
-    let previous = other.map(|key| Previous::as_of(view.now, &key.id));
-    let issued = others.iter().find(|key| key.id == *published).map(|key| seconds(key.created));
+    let previous = match unnamed(view, published) {
+        Ok(key) => key.map(|key| Previous::as_of(view.now, &key)),
+        Err(step) => return Some(step),
+    };
+    let issued = view.keys().and_then(|listing| listing.get(published)).map(|key| seconds(key.created));
     let forgotten = forgotten.map(|key| Previous::as_of(view.now, key));
     let known = |previous: Option<Previous>| {
         previous.map(|previous| until_now(view, previous)).or_else(|| forgotten.clone())
@@ -69,6 +70,18 @@ pub fn history(view: &View) -> Option<Step> {
         ..facts.record.clone()
     };
     (record != facts.record).then_some(Step::WriteSecret(SecretWrite::Annotate(record)))
+}
+
+/// The key besides the published one that pods may use. There are two if the data name a key that is
+/// none of our user's, as a Secret from a backup does: then the one that is used more.
+fn unnamed(view: &View, published: &KeyId) -> Result<Option<KeyId>, Step> {
+    let listed = view.keys().map(|listing| listing.list.keys.clone()).unwrap_or_default();
+    let others: Vec<ListedKey> = listed.into_iter().filter(|key| key.id != *published).collect();
+    if others.len() < KEYS_PER_USER {
+        return Ok(others.into_iter().next().map(|key| key.id));
+    }
+    let victim = &keys::less_used(view, &others)?.id;
+    Ok(others.iter().find(|key| key.id != *victim).map(|key| key.id.clone()))
 }
 
 /// A key that this process saw the Secret name, that still exists, and that the record now says
@@ -120,21 +133,38 @@ pub fn current(view: &View) -> Record {
 /// The record as it should be for the key that is published.
 fn wanted(view: &View) -> Option<Record> {
     let key = view.published()?;
-    let digests = view.password_digests()?;
-    let rendering = view.desired.rendering(key);
     let created = view.keys().and_then(|listing| listing.get(key)).map(|key| seconds(key.created));
     let record = current(view);
+    let data = data(view, key)?;
     Some(Record {
         key: Some(key.clone()),
         issued_at: record.issued_at.or(created),
         quarantined_at: record.quarantined_at.filter(|_| !view.world.memo.suspicion.lifted),
         rotation_trigger: record.rotation_trigger.or_else(|| Some(view.desired.rotation.trigger.clone())),
         previous: record.previous.or(Some(None)),
-        data_hash: rendering.hash(&digests),
-        rendered_keys: Some(rendering.keys()),
-        password_digests: digests,
+        data_hash: data.data_hash,
+        rendered_keys: data.rendered_keys,
+        password_digests: data.password_digests,
         ..record
     })
+}
+
+/// What the record is to say of the data. While the password of an additional Region is missing, the data
+/// are what the others give; while that of the first one is, they stay as they are until a new key comes.
+fn data(view: &View, key: &KeyId) -> Option<Record> {
+    let held = view.held()?;
+    if !can_render(view, &held) {
+        let recorded = view.record();
+        return (!recorded.password_digests.is_empty()).then_some(recorded);
+    }
+    let rendering = view.desired.layout_for(&held).render(key);
+    let data_hash = rendering.hash(&held.password_digests);
+    Some(Record { data_hash, rendered_keys: Some(rendering.keys()), ..held })
+}
+
+/// True if the password of the first Region is at hand.
+fn can_render(view: &View, held: &Record) -> bool {
+    held.password_digests.contains_key(view.desired.endpoints.primary.region.as_str())
 }
 
 /// Owner, labels and annotations from the spec are on the Secret, and none that left the spec.
@@ -152,24 +182,26 @@ fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
         && !left(&facts.record.rendered_annotations, &desired.annotations)
 }
 
-/// The data are what the record says, and the record what the spec asks for.
-fn is_rendered(facts: &SecretFacts, wanted: &Record) -> bool {
+/// True if the data can be rendered, and are not what the record says, or the record not what the spec
+/// asks for.
+fn needs_rendering(view: &View, facts: &SecretFacts, wanted: &Record) -> bool {
     let as_recorded = facts.content.is_none() || facts.is_consistent();
-    as_recorded
+    let rendered = as_recorded
         && facts.record.data_hash == wanted.data_hash
-        && facts.record.rendered_keys == wanted.rendered_keys
+        && facts.record.rendered_keys == wanted.rendered_keys;
+    !rendered && view.held().is_some_and(|held| can_render(view, &held))
 }
 
 /// True if the Secret needs a write that takes a live read.
 pub fn is_due(view: &View) -> bool {
     let (Some(facts), Some(wanted)) = (view.secret(), wanted(view)) else { return false };
-    !is_dressed(view, facts) || !is_rendered(facts, &wanted)
+    !is_dressed(view, facts) || needs_rendering(view, facts, &wanted)
 }
 
 /// Restores what is not as it should be; the password is found again by its digest.
 pub fn secret(view: &View) -> Option<Step> {
     let (facts, wanted) = (view.secret()?, wanted(view)?);
-    let render = !is_rendered(facts, &wanted);
+    let render = needs_rendering(view, facts, &wanted);
     if render || !is_dressed(view, facts) {
         let record = wanted;
         return Some(Step::WriteSecret(SecretWrite::Repair { record, render }));

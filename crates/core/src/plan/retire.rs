@@ -131,7 +131,8 @@ fn retire(view: &View, previous: &Previous) -> Option<Step> {
 
 /// The last-used brake: a key that somebody still uses stays longer, though not for ever.
 fn unless_used(view: &View, previous: &Previous) -> Step {
-    if view.now >= longest(view, previous) || view.world.last_used.contains_key(&previous.key) {
+    let longest = after(longest(view, previous), ahead_of_iam(view));
+    if view.now >= longest || view.world.last_used.contains_key(&previous.key) {
         return Step::DeactivateKey(previous.key.clone());
     }
     Step::ReadLastUsed(previous.key.clone())

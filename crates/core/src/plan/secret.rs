@@ -1,6 +1,6 @@
 //! Whose the target Secret is, and when it has to be read live.
 
-use crate::names::LABEL_CREDENTIAL;
+use crate::names::{LABEL_CREDENTIAL, record};
 use crate::reason::Reason;
 use crate::secret::{Controller, SecretFacts};
 use crate::step::Step;
@@ -8,10 +8,6 @@ use crate::world::SecretView;
 
 use super::view::View;
 use super::{blocked, repair, retire, wait};
-
-/// The way out for a Secret without an owner.
-const ADOPT_HINT: &str =
-    ", or let this object take it over and replace its credential: annotate it with ses-smtp.dev/adopt=true";
 
 /// A Secret that the cache doesn't show is looked for live: the cache holds only ours, and may lag.
 pub fn looked_at(view: &View) -> Option<Step> {
@@ -68,7 +64,16 @@ fn unowned(view: &View, facts: &SecretFacts) -> Option<Step> {
 
 fn foreign(view: &View, controller: &str) -> Step {
     let owned = view.secret().is_some_and(|facts| facts.controller != Controller::Nobody);
-    let adopt = if owned { "" } else { ADOPT_HINT };
+    // The way out for a Secret without an owner.
+    let adopt = if owned {
+        String::new()
+    } else {
+        format!(
+            ", or let this object take it over and replace its credential: annotate it with {}={}",
+            record::ADOPT,
+            record::YES
+        )
+    };
     let message = format!(
         "Secret {} exists and is controlled by {controller}: it is left untouched and nothing is done in AWS. \
          Delete it, or give this object another spec.secret.name{adopt}",

@@ -1,7 +1,5 @@
 //! What the facts mean: the published key, the previous one, and why a new one is needed.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::jiff::Timestamp;
 
 use crate::desired::Desired;
@@ -33,6 +31,9 @@ pub enum Need {
     NoKey,
     /// The published key no longer exists.
     Gone,
+    /// The Secret names a key that is none of the user's, and nothing is known of its password: it may
+    /// work, as that of a Secret that was taken over does.
+    Unknown,
     /// A published password is nowhere in the data.
     Lost,
     /// The published key is known to be leaked.
@@ -48,9 +49,9 @@ pub enum Need {
 }
 
 impl Need {
-    /// True if the published key works, so the new one may take its time (protocol step 7).
+    /// True if the published key may work, so the new one may take its time (protocol step 7).
     pub fn is_rotation(self) -> bool {
-        matches!(self, Self::Unconfirmed | Self::Region | Self::Trigger | Self::Age)
+        matches!(self, Self::Unknown | Self::Unconfirmed | Self::Region | Self::Trigger | Self::Age)
     }
 
     /// True if record and data may be believed although a new key is needed.
@@ -110,7 +111,10 @@ impl<'a> View<'a> {
     pub fn outlived_freshness(&self) -> bool {
         let UserView::Fresh { at } = self.world.user else { return false };
         let until = after(at, self.desired.identity.durations.publish_window);
-        self.world.attempt.publish != Publish::Landed && self.now > until
+        // A key made behind a fence is published only if the fence still stands.
+        let attempt = &self.world.attempt;
+        let fenced = attempt.fence.is_some() && attempt.minted.is_some();
+        attempt.publish != Publish::Landed && !fenced && self.now > until
     }
 
     /// The user as read, if it was.
@@ -158,9 +162,12 @@ impl<'a> View<'a> {
                 .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
     }
 
-    /// The digests of the passwords for the wanted Regions, if the record has every one.
-    pub fn password_digests(&self) -> Option<BTreeMap<String, String>> {
-        self.desired.digests_in(&self.secret()?.record)
+    /// The record with the digests of those passwords alone that are wanted and not known to be lost.
+    pub fn held(&self) -> Option<Record> {
+        let facts = self.secret()?;
+        let is_wanted = |name: &str| has_password(self.desired, facts, name);
+        let password_digests = self.desired.digests_in(&facts.record, is_wanted);
+        Some(Record { password_digests, ..facts.record.clone() })
     }
 
     /// Why a new key is needed, if one is.
@@ -172,14 +179,16 @@ impl<'a> View<'a> {
         };
         let Some(key) = facts.published() else { return Some(Need::NoKey) };
         if self.is_gone(key) {
-            return Some(Need::Gone);
+            let known = !facts.record.password_digests.is_empty();
+            return Some(if known { Need::Gone } else { Need::Unknown });
         }
-        match self.password_digests() {
-            _ if is_lost(self.desired, facts) => Some(Need::Lost),
+        match passwords(self.desired, facts) {
+            Passwords::Lost => Some(Need::Lost),
             _ if self.is_revoked(key) => Some(Need::Revoked),
-            Some(_) => self.is_due(&facts.record),
-            None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
-            None => Some(Need::Region),
+            Passwords::All => self.is_due(&facts.record),
+            Passwords::Some => Some(Need::Region),
+            Passwords::None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
+            Passwords::None => Some(Need::Region),
         }
     }
 
@@ -240,22 +249,47 @@ impl<'a> View<'a> {
     }
 }
 
-/// True if a password that is wanted and that the record knows is nowhere in the data.
-fn is_lost(desired: &Desired, facts: &SecretFacts) -> bool {
-    let digest = |region: &RegionName| facts.record.password_digests.get(region.as_str());
-    let mut known = desired.endpoints.regions().filter_map(digest);
-    known.any(|digest| facts.holds(digest) == Some(false))
+/// Which of the wanted passwords the Secret holds, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passwords {
+    /// Every one.
+    All,
+    /// One of a Region is missing or lost; the others work.
+    Some,
+    /// The record knows some, and none of them is in the data any more.
+    Lost,
+    /// The record knows none.
+    None,
+}
+
+fn passwords(desired: &Desired, facts: &SecretFacts) -> Passwords {
+    let recorded = |region: &&RegionName| facts.record.password_digests.contains_key(region.as_str());
+    let held = |region: &&RegionName| has_password(desired, facts, region.as_str());
+    let regions = || desired.endpoints.regions();
+    match (regions().filter(recorded).count(), regions().filter(held).count()) {
+        (0, _) => Passwords::None,
+        (_, 0) => Passwords::Lost,
+        (_, held) if held == regions().count() => Passwords::All,
+        _ => Passwords::Some,
+    }
+}
+
+/// True if the Region is wanted, and its password recorded and not known to be lost.
+fn has_password(desired: &Desired, facts: &SecretFacts, region: &str) -> bool {
+    let wanted = desired.endpoints.regions().any(|it| it.as_str() == region);
+    let digest = facts.record.password_digests.get(region).filter(|_| wanted);
+    digest.is_some_and(|digest| facts.holds(digest) != Some(false))
 }
 
 /// True if the Secret, as known, holds a credential that matches the spec.
 pub fn serves(desired: &Desired, world: &World) -> bool {
     let Some(facts) = world.secret() else { return false };
     let record = &facts.record;
-    let Some(digests) = desired.digests_in(record) else { return false };
+    let digests = desired.digests_in(record, |name| has_password(desired, facts, name));
     let rendered = record.key.as_ref().and_then(|key| desired.rendering(key).hash(&digests));
     record.is_complete()
         && facts.is_controlled_by(&desired.identity.owner.uid)
+        && passwords(desired, facts) == Passwords::All
         && rendered == record.data_hash
-        && !is_lost(desired, facts)
         && record.policy_hash.as_ref() == Some(&desired.policy.hash)
 }

@@ -52,14 +52,13 @@ impl World {
         }
     }
 
-    /// The name is taken. Missing under our path before that, it is a user's elsewhere; read as missing, it
-    /// is taken and missing by turns: no end to it.
+    /// The name is taken. Missing before that, it is taken and missing by turns: no end to it, unless it
+    /// was only not listed under our path, which the next look at it tells from being elsewhere.
     fn user_exists(&mut self, step: &Step, failure: Failure) {
-        let missing = matches!(self.user, UserView::Missing { .. });
-        self.user = if missing && self.unlisted { UserView::Elsewhere } else { UserView::Exists };
-        if missing && !self.unlisted {
+        if matches!(self.user, UserView::Missing { .. }) && !self.unlisted {
             self.fail(step, Failed::Iam(failure));
         }
+        self.user = UserView::Exists;
     }
 
     fn blocked(&mut self, blocker: Blocker, now: Timestamp) {

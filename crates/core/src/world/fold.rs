@@ -120,7 +120,7 @@ impl World {
 
     fn reject(&mut self, key: &KeyId, place: &str, now: Timestamp) {
         let Some(login) = self.attempt.logins.get(key, place) else { return };
-        let before = self.memo.rejected.as_ref().filter(|rejected| rejected.place == place);
+        let before = self.memo.rejected.as_ref();
         self.memo.rejected = Some(Rejected {
             key: key.clone(),
             place: place.to_owned(),

@@ -99,6 +99,9 @@ pub struct Attempt {
     pub publish: Publish,
 }
 
+/// Most places of which logins are remembered: more than a spec can name.
+const MAX_PLACES: usize = 32;
+
 /// What logins with one key have shown, by place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logins(BTreeMap<String, KeyLogin>);
@@ -116,6 +119,11 @@ impl Logins {
         let tries = before.as_ref().map_or(1, |login| login.tries.saturating_add(1));
         let refused = answer == Login::Refused || before.is_some_and(|login| login.refused);
         self.0.insert(place, KeyLogin { key: key.clone(), answer, at, tries, refused });
+        // Places that left the spec are not worth more than this.
+        if self.0.len() > MAX_PLACES {
+            let oldest = self.0.iter().min_by_key(|(_, login)| login.at).map(|(place, _)| place.clone());
+            self.0.retain(|place, _| Some(place) != oldest.as_ref());
+        }
     }
 }
 

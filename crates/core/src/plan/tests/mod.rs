@@ -21,6 +21,7 @@ mod rotation;
 mod secret;
 mod sim;
 mod teardown;
+mod together;
 mod two;
 mod user;
 mod year;

@@ -18,7 +18,7 @@ use crate::password::{Passwords, SecretAccessKey};
 use crate::plan::{MAX_STEPS, next};
 use crate::record::Record;
 use crate::region::RegionName;
-use crate::secret::{create, filled, record_patch, release, replace};
+use crate::secret::{create, filled, record_patch, release, rendered, replace};
 use crate::step::{Effect, End, Probe, Refusal, SecretWrite, Step};
 use crate::world::{Memo, UserView, World};
 
@@ -277,10 +277,7 @@ impl Running {
     }
 
     fn rendered(&self, record: &Record) -> Option<(Record, BTreeMap<String, ByteString>)> {
-        let data = self.live.as_ref()?.data.as_ref()?;
-        let regions = self.desired().endpoints.regions();
-        let passwords = layout::recover_all(data, &record.password_digests, regions)?;
-        filled(&self.desired().rendering(record.key.as_ref()?), record, &passwords)
+        rendered(self.desired(), record, self.live.as_ref()?)
     }
 
     fn write(&mut self, sim: &mut Sim, write: &SecretWrite) -> Effect {

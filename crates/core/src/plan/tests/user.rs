@@ -302,10 +302,11 @@ fn a_user_that_was_moved_to_a_path_where_our_rights_end_is_no_longer_ours() {
     sim.account.user(&name).unwrap().facts.path = "/elsewhere/".into();
     operator.memo.suspicion.user = true;
     let calls = sim.calls;
-    for call in [calls, calls + 2] {
+    for call in [calls, calls + 2, calls + 5] {
         sim.faults.insert(call, Fault::Says(denied("iam:GetUser")));
     }
-    let expected = "ReadUser FindUser Pause ReadUser FindUser CreateUser Blocked:UserNotOwned";
+    let expected =
+        "ReadUser FindUser Pause ReadUser FindUser CreateUser ReadUser FindUser Blocked:UserNotOwned";
     went(&sim.pass(&mut operator), expected);
     assert_eq!(sim.key_numbers(), [1]);
 }
