@@ -274,7 +274,8 @@ fn policies_need_what_nobody_tells() {
 }
 
 /// What every shell's completion has to know.
-const SUBCOMMANDS: [&str; 7] = ["run", "derive", "regions", "orphans", "iam-policy", "crd", "completions"];
+const SUBCOMMANDS: [&str; 8] =
+    ["run", "derive", "regions", "presets", "orphans", "iam-policy", "crd", "completions"];
 
 #[test]
 fn completes_in_every_shell() {
