@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::SesSmtpCredentialSpec;
+use crate::api::{DERIVE_EXCLUDES, DeletionPolicy, SOURCE_IS_TARGET, SesSmtpCredentialSpec};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::layout::Layout;
 use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
+use crate::source::Source;
 
-use super::{Invalid, MAX_LABEL, Settings};
+use super::{Identity, Invalid, MAX_LABEL, Settings};
 
 /// Most additional Regions.
 pub const MAX_ADDITIONAL: usize = 20;
@@ -137,6 +138,28 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
             invalid(Reason::NotAllowed, message)
         }
     }
+}
+
+/// Where somebody else's access key is to be found, if the spec asks for that. Admission says the same;
+/// a definition of an older release may not.
+pub fn source(spec: &SesSmtpCredentialSpec, identity: &Identity) -> Result<Option<Source>, Invalid> {
+    let Some(from) = &spec.access_key_from else { return Ok(None) };
+    let excluded = spec.policy.is_some()
+        || spec.rotation.is_some()
+        || !spec.revoked_keys.is_empty()
+        || spec.deletion_policy != DeletionPolicy::Delete;
+    if excluded {
+        return invalid(Reason::InvalidSpec, DERIVE_EXCLUDES.to_owned());
+    }
+    let reference = &from.secret_ref;
+    if reference.name == identity.secret_name {
+        return invalid(Reason::InvalidSpec, SOURCE_IS_TARGET.to_owned());
+    }
+    Ok(Some(Source {
+        name: reference.name.clone(),
+        id_key: reference.access_key_id_key.clone(),
+        secret_key: reference.secret_access_key_key.clone(),
+    }))
 }
 
 pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {

@@ -97,7 +97,8 @@ fn until_now(view: &View, previous: Previous) -> Previous {
     }
 }
 
-fn names(map: &BTreeMap<String, String>) -> Vec<String> {
+/// What the record remembers of labels or annotations from the spec.
+pub fn names(map: &BTreeMap<String, String>) -> Vec<String> {
     map.keys().cloned().collect()
 }
 
@@ -108,6 +109,7 @@ pub fn current(view: &View) -> Record {
         uid: Some(desired.identity.owner.uid.clone()),
         user_name: Some(desired.identity.user.name.clone()),
         adopt: false,
+        source: None,
         policy_hash: Some(desired.policy.hash.clone()),
         tags_hash: Some(desired.identity.tags_hash.clone()),
         boundary: Some(desired.boundary()),
@@ -138,7 +140,7 @@ fn wanted(view: &View) -> Option<Record> {
 }
 
 /// Owner, labels and annotations from the spec are on the Secret, and none that left the spec.
-fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
+pub fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
     let desired = view.desired;
     let has = |map: &BTreeMap<String, String>, want: &BTreeMap<String, String>| {
         want.iter().all(|(key, value)| map.get(key) == Some(value))
@@ -153,7 +155,7 @@ fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
 }
 
 /// The data are what the record says, and the record what the spec asks for.
-fn is_rendered(facts: &SecretFacts, wanted: &Record) -> bool {
+pub fn is_rendered(facts: &SecretFacts, wanted: &Record) -> bool {
     let as_recorded = facts.content.is_none() || facts.is_consistent();
     as_recorded
         && facts.record.data_hash == wanted.data_hash

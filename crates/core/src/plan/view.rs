@@ -136,15 +136,22 @@ impl<'a> View<'a> {
         self.published().is_some_and(shown)
     }
 
+    /// True if the data are what the record says, or nobody else wrote them.
+    pub fn is_vouched(&self, facts: &SecretFacts) -> bool {
+        match &facts.content {
+            Some(_) => facts.is_consistent(),
+            None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
+        }
+    }
+
     /// True if record and data say the same, nobody else wrote them and no attempt is under way:
     /// then the Secret is believed, and IAM is not asked.
     pub fn is_believed(&self) -> bool {
         let Some(facts) = self.secret() else { return false };
-        let vouched = match &facts.content {
-            Some(_) => facts.is_consistent(),
-            None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
-        };
-        vouched && facts.record.is_complete() && facts.record.attempt.is_none() && !self.is_ahead_of_time()
+        self.is_vouched(facts)
+            && facts.record.is_complete()
+            && facts.record.attempt.is_none()
+            && !self.is_ahead_of_time()
     }
 
     /// True if the record says of the previous key what can't have happened yet: it was forged, and
