@@ -143,7 +143,9 @@ pub fn examine(secret: Option<Secret>, derived: &Derived) -> Result<Found, Probl
     let mut data = secret.data.unwrap_or_default();
     let agreed = labels.get(LABEL_SOURCE).is_some_and(|value| value == CONSENT);
     let found = if agreed { find(&data, derived, version) } else { Err(Problem::Unlabelled) };
-    data.values_mut().for_each(|value| value.0.zeroize());
+    for value in data.values_mut() {
+        value.0.zeroize();
+    }
     found
 }
 
