@@ -23,8 +23,12 @@ const EXAMPLE_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const EXAMPLE_SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 async fn bed() -> (Bed, Launch) {
+    bed_at(600.0).await
+}
+
+async fn bed_at(scale: f64) -> (Bed, Launch) {
     let regions = REGIONS.map(str::to_owned).to_vec();
-    let aws = Config { regions, time_scale: 600.0, ..Config::default() };
+    let aws = Config { regions, time_scale: scale, ..Config::default() };
     let bed = Bed::start(Options { aws, controller_manager: true, ..Options::default() }).await.unwrap();
     bed.namespace("shop").await.unwrap();
     let launch = bed.launch(Path::new(BINARY)).await.unwrap();
@@ -243,6 +247,15 @@ async fn a_key_is_derived_followed_and_let_go() {
     let reasons: Vec<String> =
         bed.events("shop").await.unwrap().into_iter().map(|(reason, _)| reason).collect();
     assert_eq!(reasons, ["Derived"; 3]);
+    // Another source: followed from now on, and the first one no more.
+    put_key(&bed, "other", &first).await;
+    bed.patch("shop", "mailer", json!({ "accessKeyFrom": { "secretRef": { "name": "other" } } }))
+        .await
+        .unwrap();
+    holds(&bed, "mailer", &first, "eu-west-1").await;
+    put_key(&bed, "other", &second).await;
+    holds(&bed, "mailer", &second, "eu-west-1").await;
+    bed.ready("shop", "mailer").await.unwrap();
     // Suspended, it follows nothing; deleted, the Secret goes by its owner reference, and no finalizer waits.
     bed.patch("shop", "mailer", json!({ "suspend": true })).await.unwrap();
     let object = bed.reads("shop", "mailer", "Suspended", "True Suspended").await.unwrap();
@@ -473,6 +486,25 @@ async fn a_key_that_does_not_log_in_is_told_and_another_secret_tried() {
     // The other way round: what was verified of the id counts no longer.
     put(&bed, "vault", Some("true"), &[(ID_KEY, &key.id), (SECRET_KEY, EXAMPLE_SECRET)]).await;
     bed.reads("shop", "mailer", "Stalled", "True LoginRejected").await.unwrap();
+    finished(&bed, operator, &[EXAMPLE_SECRET]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_corrected_while_logins_are_tried_is_not_waited_for() {
+    // The five minutes for which SES may refuse a key are 30 s.
+    let (bed, launch) = bed_at(10.0).await;
+    let operator = launch.start().await.unwrap();
+    let key = make_key(&bed, "vault");
+    put(&bed, "vault", Some("true"), &[(ID_KEY, &key.id), (SECRET_KEY, EXAMPLE_SECRET)]).await;
+    bed.apply("shop", "mailer", SPEC).await.unwrap();
+    eventually("a first login", SOON, async || Ok((!bed.aws.logins().is_empty()).then_some(())))
+        .await
+        .unwrap();
+    put_key(&bed, "vault", &key).await;
+    healed(&bed, "mailer").await;
+    let events = bed.events("shop").await.unwrap();
+    let reasons: Vec<&str> = events.iter().map(|(reason, _)| reason.as_str()).collect();
+    assert!(!reasons.contains(&"LoginRejected"), "{reasons:?}");
     finished(&bed, operator, &[EXAMPLE_SECRET]).await;
 }
 

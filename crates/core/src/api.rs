@@ -185,7 +185,9 @@ pub struct AccessKeyFromSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.accessKeyIdKey != self.secretAccessKeyKey").message("accessKeyIdKey and secretAccessKeyKey must name two different data keys"))]
 pub struct SourceSecretRef {
-    /// Name of the Secret. It must carry the label `ses-smtp.dev/access-key-source: "true"`.
+    /// Name of a Secret with an access key that somebody else makes and replaces: its SMTP password is
+    /// derived, and AWS is never called. It must carry the label `ses-smtp.dev/access-key-source: "true"`.
+    /// Excludes `policy`, `rotation`, `revokedKeys` and a `deletionPolicy` other than `Delete`.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")

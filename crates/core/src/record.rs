@@ -270,6 +270,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_derivation_without_any_one_of_its_fields_is_none() {
+        let whole = Record { source: Some("vault".into()), ..record(&key(1)) };
+        assert!(whole.is_derivation());
+        let annotations = written(&whole);
+        let needed = [
+            name::UID,
+            name::SOURCE,
+            name::ACCESS_KEY_ID,
+            name::ISSUED_AT,
+            name::PASSWORD_DIGESTS,
+            name::DATA_HASH,
+            name::RENDERED_KEYS,
+        ];
+        for name in annotations.keys() {
+            let mut stripped = annotations.clone();
+            stripped.remove(name);
+            let derivation = Record::parse(&stripped).is_derivation();
+            assert_eq!(derivation, !needed.contains(&name.as_str()), "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn reads_any_text_without_failing(value in "\\PC{0,60}") {

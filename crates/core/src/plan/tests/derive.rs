@@ -216,6 +216,48 @@ fn a_source_that_cannot_be_used_is_told_and_heals() {
 }
 
 #[test]
+fn another_reference_is_followed_and_the_record_tells_where_the_key_came_from() {
+    let (mut sim, mut operator) = made();
+    let refer = |sim: &mut Sim, name: &str, id_key: &str| {
+        let from = &mut sim.object.spec.access_key_from.as_mut().unwrap().secret_ref;
+        (from.name, from.access_key_id_key) = (name.to_owned(), id_key.to_owned());
+    };
+    refer(&mut sim, "vault", "id");
+    went(&sim.pass(&mut operator), "ReadSource Blocked:SourceSecretInvalid");
+    refer(&mut sim, "other", ID_KEY);
+    let source = sim.source.take();
+    went(&sim.pass(&mut operator), "ReadSource Blocked:SourceSecretInvalid");
+    assert_eq!(sim.seen().unwrap().record.source.as_deref(), Some("vault"));
+    sim.source = source;
+    went(&sim.pass(&mut operator), "ReadSource Annotate Done");
+    assert_eq!(sim.seen().unwrap().record.source.as_deref(), Some("other"));
+}
+
+#[test]
+fn a_secret_that_is_altered_in_the_very_moment_of_writing_is_not_written_twice() {
+    let (mut sim, mut operator) = made();
+    let altered = {
+        let mut other = sim.clone();
+        other.put_data("password", "altered");
+        other.seen().unwrap()
+    };
+    put_key(&mut sim, OTHER_ID, OTHER);
+    sim.broken = Some(("Derive".into(), Effect::Secret(Box::new(altered))));
+    went(&sim.pass(&mut operator), "ReadSource ReadSecret Derive Wait:Provisioning");
+}
+
+#[test]
+fn a_secret_of_another_object_is_taken_over_if_somebody_says_so() {
+    let (mut sim, mut operator) = made();
+    sim.edit(|secret| secret.metadata.owner_references = None);
+    sim.annotate(name::UID, Some("another"));
+    went(&sim.pass(&mut operator), "Blocked:SecretNotOwned");
+    sim.annotate(name::ADOPT, Some("true"));
+    went(&sim.pass(&mut operator), "ReadSecret Repair ReadSource Derive Done");
+    assert!(holds(&sim, ID, SECRET) && !sim.seen().unwrap().record.adopt);
+}
+
+#[test]
 fn a_secret_that_is_not_ours_is_left_alone_and_the_source_unread() {
     let (mut sim, mut operator) = made();
     sim.edit(|secret| {
