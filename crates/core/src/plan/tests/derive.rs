@@ -300,6 +300,11 @@ fn logins_are_tried_as_for_any_key_and_anew_for_another_secret() {
     let logins = outcome.steps.iter().filter(|step| matches!(step, Step::ProbeLogin(_))).count();
     assert_eq!((logins, outcome.end), (1, Some(End::Done { wake_at: None })));
     went(&sim.pass(&mut operator), "Done");
+    // What was accepted of the id says nothing of another secret.
+    sim.ses = Some(Login::Refused);
+    put_key(&mut sim, ID, OTHER);
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Blocked:LoginRejected"), "{outcome}");
     sim.ses = Some(Login::NotSubscribed);
     put_key(&mut sim, OTHER_ID, SECRET);
     let outcome = sim.pass(&mut operator);
