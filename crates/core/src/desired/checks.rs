@@ -19,7 +19,8 @@ fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
     Err(Invalid { reason, message })
 }
 
-fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
+/// A user is made in the operator's partition; somebody else's key may be of any.
+fn region(field: &str, text: &str, derives: bool, settings: &Settings) -> Result<RegionName, Invalid> {
     let Some(region) = RegionName::parse(text) else {
         let shown: String = text.chars().take(crate::region::MAX_REGION).collect();
         return invalid(
@@ -28,7 +29,7 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
         );
     };
     let (wanted, has) = (region.partition(), settings.installation.partition);
-    if wanted == has {
+    if wanted == has || derives {
         return Ok(region);
     }
     let message = format!(
@@ -40,8 +41,9 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
 
 /// Where the credential is to be used. A host of the spec's own is for its `region`, a port for all.
 pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<Endpoints, Invalid> {
-    let asked = spec.endpoint.clone().unwrap_or_default();
-    let primary = endpoint(region("spec.region", &spec.region, settings)?, asked.host, asked.port, settings)?;
+    let (asked, derives) = (spec.endpoint.clone().unwrap_or_default(), spec.access_key_from.is_some());
+    let primary = region("spec.region", &spec.region, derives, settings)?;
+    let primary = endpoint(primary, asked.host, asked.port, settings)?;
     if spec.additional_regions.len() > MAX_ADDITIONAL {
         let message = format!(
             "spec.additionalRegions has {} entries: list {MAX_ADDITIONAL} at most",
@@ -51,7 +53,7 @@ pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<En
     }
     let mut endpoints = Endpoints { primary, additional: Vec::new() };
     for code in &spec.additional_regions {
-        let region = region("spec.additionalRegions", code, settings)?;
+        let region = region("spec.additionalRegions", code, derives, settings)?;
         if endpoints.regions().any(|known| *known == region) {
             let message = format!(
                 "spec.additionalRegions: {region} is there twice, or is spec.region itself: list each Region once"

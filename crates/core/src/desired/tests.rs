@@ -147,6 +147,10 @@ fn a_key_of_somebody_else_excludes_what_is_about_a_user() {
         assert_eq!(invalid.reason, Reason::InvalidSpec);
         assert!(invalid.message.contains(says), "{more}: {}", invalid.message);
     }
+    // The key's account may be of another partition than the operator's.
+    let Goal::Derive(derived) = with(json!({ "region": "us-gov-west-1" })) else { panic!("not derived") };
+    assert_eq!(derived.desired.endpoints.primary.host, "email-smtp.us-gov-west-1.amazonaws.com");
+    assert!(matches!(with(json!({ "region": "me-south-1" })), Goal::Invalid(..)));
     let suspended = with(json!({ "suspend": true }));
     assert!(matches!(&suspended, Goal::Suspended(identity) if identity.derives));
 }
