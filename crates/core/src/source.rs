@@ -107,12 +107,12 @@ impl Problem {
                 "{secret} has no data key {key}; it has {}. Add it, or name another one in spec.accessKeyFrom.secretRef",
                 listed(has)
             ),
-            Self::Blank { key } => format!("{secret}: the data key {key} is empty"),
+            Self::Blank { key } => format!("{secret}: the data key {key} is empty: fill it in"),
             Self::NotAnId { key } => format!(
-                "{secret}: the data key {key} does not hold an access key id: 16 to 128 upper-case letters and digits"
+                "{secret}: the data key {key} does not hold an access key id (16 to 128 upper-case letters and digits): correct it"
             ),
             Self::NotASecret { key } => format!(
-                "{secret}: the data key {key} does not hold a secret access key: 40 letters, digits, / and +"
+                "{secret}: the data key {key} does not hold a secret access key (40 letters, digits, / and +): correct it"
             ),
             Self::Temporary { key } => format!(
                 "{secret}: by its data key {key} it holds temporary credentials, and Amazon SES takes no SMTP password \

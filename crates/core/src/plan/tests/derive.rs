@@ -41,7 +41,7 @@ fn source(pairs: &[(&str, &str)]) -> Secret {
 }
 
 /// Puts `secret` in the source's place.
-fn put(sim: &mut Sim, secret: Option<Secret>) {
+pub fn put(sim: &mut Sim, secret: Option<Secret>) {
     let version = sim.next_version();
     sim.source = secret.map(|mut secret| {
         secret.metadata.resource_version = Some(version);
@@ -49,12 +49,12 @@ fn put(sim: &mut Sim, secret: Option<Secret>) {
     });
 }
 
-fn put_key(sim: &mut Sim, id: &str, secret: &str) {
+pub fn put_key(sim: &mut Sim, id: &str, secret: &str) {
     put(sim, Some(source(&[(ID_KEY, id), (SECRET_KEY, secret)])));
 }
 
 /// An object that names a source, which isn't there yet.
-fn asked() -> Sim {
+pub fn asked() -> Sim {
     let mut sim = Sim::new();
     let spec = serde_json::json!({ "region": REGION, "accessKeyFrom": { "secretRef": { "name": "vault" } } });
     sim.object.spec = serde_json::from_value(spec).unwrap();
@@ -62,7 +62,7 @@ fn asked() -> Sim {
     sim
 }
 
-fn made() -> (Sim, Operator) {
+pub fn made() -> (Sim, Operator) {
     let (mut sim, mut operator) = (asked(), Operator::default());
     put_key(&mut sim, ID, SECRET);
     went(&sim.pass(&mut operator), MADE);
@@ -192,7 +192,7 @@ fn a_source_that_cannot_be_used_is_told_and_heals() {
         (unlabelled(Some("yes")), "kubectl -n shop label --overwrite secret vault"),
         (Some(source(&[])), "no data key AWS_ACCESS_KEY_ID; it has none"),
         (Some(source(&[(ID_KEY, ID), ("secret", SECRET)])), "it has AWS_ACCESS_KEY_ID, secret"),
-        (Some(source(&[(ID_KEY, ID), (SECRET_KEY, " \n")])), "AWS_SECRET_ACCESS_KEY is empty"),
+        (Some(source(&[(ID_KEY, ID), (SECRET_KEY, " \n")])), "AWS_SECRET_ACCESS_KEY is empty: fill it in"),
     ] {
         let (mut sim, mut operator) = (asked(), Operator::default());
         put(&mut sim, bad.clone());
@@ -446,7 +446,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn key_of(index: usize) -> Secret {
+pub fn key_of(index: usize) -> Secret {
     match index {
         0 => source(&[(ID_KEY, ID), (SECRET_KEY, SECRET)]),
         1 => source(&[(ID_KEY, OTHER_ID), (SECRET_KEY, OTHER)]),
