@@ -16,7 +16,7 @@ use crate::step::{End, SecretWrite, Step};
 use crate::time::seconds;
 use crate::world::{SourceView, World};
 
-use super::view::View;
+use super::view::{View, is_lost};
 use super::{attempt, blocked, faults, login, repair, secret};
 
 /// What a check looks at.
@@ -71,7 +71,7 @@ pub fn derives(desired: &Desired, world: &World) -> bool {
     record.is_derivation()
         && facts.is_controlled_by(&desired.identity.owner.uid)
         && rendered == record.data_hash
-        && digests.values().all(|digest| facts.holds(digest) != Some(false))
+        && !is_lost(desired, facts)
 }
 
 impl<'a> Scene<'a> {
@@ -102,7 +102,10 @@ impl<'a> Scene<'a> {
 
     /// True if the record says that the Secret holds the source's key.
     fn publishes(&self, facts: &SecretFacts, key: &SourceFacts) -> bool {
-        facts.published() == Some(&key.id) && self.view.desired.digests_in(&facts.record) == self.digests(key)
+        let recorded = &facts.record.password_digests;
+        let mut regions = self.view.desired.endpoints.regions().map(RegionName::as_str);
+        facts.published() == Some(&key.id)
+            && regions.all(|region| recorded.get(region) == key.digests.get(region))
     }
 
     /// The record as it should be.
@@ -146,9 +149,7 @@ fn derived(scene: &Scene) -> Option<Step> {
     let Known::Key(key) = scene.known() else { return None };
     let facts = scene.view.secret();
     let published = facts.is_some_and(|facts| scene.publishes(facts, key));
-    let digests = scene.digests(key)?;
-    let lost = |facts: &SecretFacts| digests.values().any(|digest| facts.holds(digest) == Some(false));
-    if published && !facts.is_some_and(lost) {
+    if published && !facts.is_some_and(|facts| is_lost(scene.view.desired, facts)) {
         return None;
     }
     if facts.is_some_and(|facts| facts.content.is_none()) {
@@ -162,7 +163,7 @@ fn derived(scene: &Scene) -> Option<Step> {
     }
     let now = seconds(scene.view.now);
     let since = facts.filter(|_| published).map_or(now, |facts| scene.since(facts));
-    let write = SecretWrite::Derive(scene.record(&key.id, since, digests));
+    let write = SecretWrite::Derive(scene.record(&key.id, since, scene.digests(key)?));
     Some(fixed(scene).unwrap_or(Step::WriteSecret(write)))
 }
 
@@ -201,8 +202,7 @@ fn repaired(scene: &Scene) -> Option<Step> {
     if facts.content.is_none() {
         return Some(Step::ReadSecret);
     }
-    let lost = wanted.password_digests.values().any(|digest| facts.holds(digest) != Some(true));
-    if render && lost {
+    if render && is_lost(view.desired, facts) {
         return None;
     }
     let unchangeable = if render { fixed(scene) } else { None };

@@ -248,7 +248,7 @@ impl<'a> View<'a> {
 }
 
 /// True if a password that is wanted and that the record knows is nowhere in the data.
-fn is_lost(desired: &Desired, facts: &SecretFacts) -> bool {
+pub fn is_lost(desired: &Desired, facts: &SecretFacts) -> bool {
     let digest = |region: &RegionName| facts.record.password_digests.get(region.as_str());
     let mut known = desired.endpoints.regions().filter_map(digest);
     known.any(|digest| facts.holds(digest) == Some(false))

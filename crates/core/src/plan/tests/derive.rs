@@ -166,6 +166,31 @@ fn what_becomes_of_the_secret_is_made_good() {
 }
 
 #[test]
+fn a_layout_of_the_spec_s_own_is_filled_and_changed_without_another_look_at_the_source() {
+    let (mut sim, mut operator) = made();
+    let layout = |sim: &mut Sim, pairs: &[(&str, &str)]| {
+        let data = pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+        sim.object.spec.secret = Some(crate::api::SecretSpec { data, ..Default::default() });
+    };
+    layout(&mut sim, &[("url", "$(url)"), ("user", "$(username)")]);
+    went(&sim.pass(&mut operator), "ReadSecret Render Done");
+    assert_eq!((sim.value("user").as_str(), sim.value("password").as_str()), (ID, ""));
+    assert!(sim.value("url").starts_with(&format!("smtp://{ID}:")));
+    went(&sim.pass(&mut operator), "Done");
+    went(&sim.pass(&mut Operator::default()), "ReadSource Done");
+    put_key(&mut sim, OTHER_ID, OTHER);
+    went(&sim.pass(&mut operator), "ReadSource ReadSecret Derive Done");
+    assert!(sim.value("url").starts_with(&format!("smtp://{OTHER_ID}:")));
+    went(&sim.pass(&mut operator), "Done");
+    sim.put_data("url", "oops");
+    went(&sim.pass(&mut operator), "ReadSecret ReadSource Derive Done");
+    layout(&mut sim, &[("username", "$(username)"), ("password", "$(password)")]);
+    went(&sim.pass(&mut operator), "ReadSecret Render Done");
+    assert!(holds(&sim, OTHER_ID, OTHER));
+    went(&sim.pass(&mut operator), "Done");
+}
+
+#[test]
 fn a_key_added_by_somebody_stays() {
     let (mut sim, mut operator) = made();
     sim.put_data("extra", "x");
