@@ -14,6 +14,7 @@ use ses_smtp_core::identity::Installation;
 use ses_smtp_core::reason::{Kind, Reason};
 use ses_smtp_core::region::{Partition, RegionTable};
 use ses_smtp_core::rights::{Reach, boundary};
+use ses_smtp_core::source::{Problem, Source};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::aws::Action;
 
@@ -97,6 +98,31 @@ fn messages_after_admission_are_documented() {
     let shown: Vec<String> = REFUSED_LATER.iter().map(|spec| refusal(spec)).collect();
     let missing: Vec<&String> = shown.iter().filter(|text| !page.contains(text.as_str())).collect();
     assert!(missing.is_empty(), "docs/input.md lacks: {missing:#?}");
+}
+
+#[test]
+fn messages_about_sources_are_documented() {
+    let page = read("docs/input.md");
+    let source = Source {
+        name: "ses-key".to_owned(),
+        id_key: "AWS_ACCESS_KEY_ID".to_owned(),
+        secret_key: "AWS_SECRET_ACCESS_KEY".to_owned(),
+    };
+    let id = || source.id_key.clone();
+    let secret = || source.secret_key.clone();
+    for problem in [
+        Problem::Missing,
+        Problem::Unlabelled,
+        Problem::NoKey { key: id(), has: vec!["access_key".to_owned(), "secret_key".to_owned()] },
+        Problem::Blank { key: secret() },
+        Problem::NotAnId { key: id() },
+        Problem::NotASecret { key: secret() },
+        Problem::Temporary { key: id() },
+    ] {
+        let (reason, message) = (problem.reason().as_str(), problem.message("shop", &source));
+        let shown = format!("`{reason}`: `{message}` |");
+        assert!(page.contains(&shown), "docs/input.md lacks: {shown}");
+    }
 }
 
 fn refusal(spec: &str) -> String {
@@ -247,7 +273,11 @@ impl Field {
     }
 
     fn default_or_required(&self) -> String {
-        if self.required { "required".to_owned() } else { self.default.clone() }
+        match self.path.split_once('.') {
+            _ if !self.required => self.default.clone(),
+            None => "required".to_owned(),
+            Some((parent, _)) => format!("required in `{parent}`"),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use ses_smtp_core::names::{POLICY_NAME, tag};
 use ses_smtp_core::password::{Passwords, SmtpPassword};
 use ses_smtp_core::record::Record;
 use ses_smtp_core::secret::{SecretFacts, create, filled, record_patch, release, rendered, replace};
+use ses_smtp_core::source::examine;
 use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
@@ -21,7 +22,8 @@ use super::cache::key_of;
 use crate::aws::{Activity, SmtpServer};
 use crate::cluster::refusal;
 
-/// A key that this pass minted, derived at once: the secret key itself is gone already.
+/// A key that this pass minted, or read from its source, derived at once: the secret key itself is
+/// gone already.
 struct Minted {
     id: KeyId,
     passwords: Passwords,
@@ -50,6 +52,7 @@ impl<'a> Hands<'a> {
     pub async fn act(&mut self, step: &Step, version: Option<&str>) -> Effect {
         match step {
             Step::ReadSecret => self.read_secret().await,
+            Step::ReadSource => self.read_source().await,
             Step::AddFinalizer { account } => self.add_finalizer(account).await,
             Step::RemoveFinalizer => self.remove_finalizer().await,
             Step::WriteSecret(write) => self.write(write, version).await,
@@ -164,6 +167,20 @@ impl<'a> Hands<'a> {
         }
     }
 
+    async fn read_source(&mut self) -> Effect {
+        let Goal::Derive(derived) = self.goal else { return Effect::Done };
+        self.minted = None;
+        let namespace = &derived.desired.identity.owner.namespace;
+        let read = match self.context.secrets.get(namespace, &derived.source.name).await {
+            Ok(secret) => examine(secret, derived),
+            Err(error) => return Effect::Cluster(refusal(&error, "get secrets")),
+        };
+        Effect::Source(read.map(|(facts, passwords)| {
+            self.minted = Some(Minted { id: facts.id.clone(), passwords });
+            Box::new(facts)
+        }))
+    }
+
     async fn add_finalizer(&mut self, account: &str) -> Effect {
         let patched = self.context.credentials.add_finalizer(&self.object, account).await;
         self.patched(patched)
@@ -186,17 +203,18 @@ impl<'a> Hands<'a> {
     }
 
     async fn write(&mut self, write: &SecretWrite, version: Option<&str>) -> Effect {
-        let effect = match (write, self.goal) {
+        let effect = match (write, self.goal.desired()) {
             (SecretWrite::Fence(record) | SecretWrite::Annotate(record), _) => {
                 self.annotate(record, version).await
             }
             (SecretWrite::Release, _) => self.release().await,
-            (SecretWrite::Placeholder(record), Goal::Serve(desired)) => {
+            (SecretWrite::Placeholder(record), Some(desired)) => {
                 self.create(create(desired, record, std::collections::BTreeMap::new())).await
             }
-            (SecretWrite::Create(record), Goal::Serve(desired)) => self.publish_first(desired, record).await,
-            (SecretWrite::Publish(record), Goal::Serve(desired)) => self.publish(desired, record).await,
-            (SecretWrite::Repair { record, render }, Goal::Serve(desired)) => {
+            (SecretWrite::Create(record), Some(desired)) => self.publish_first(desired, record).await,
+            (SecretWrite::Publish(record), Some(desired)) => self.publish(desired, record).await,
+            (SecretWrite::Derive(record), Some(desired)) => self.publish_derived(desired, record).await,
+            (SecretWrite::Repair { record, render }, Some(desired)) => {
                 self.repair(desired, record, *render).await
             }
             _ => Effect::Done,
@@ -231,6 +249,14 @@ impl<'a> Hands<'a> {
         let Some((record, data)) = minted_data(desired, record, minted) else { return outdated() };
         let secret = replace(live, desired, &record, Some(data));
         self.replace(secret).await
+    }
+
+    async fn publish_derived(&mut self, desired: &Desired, record: &Record) -> Effect {
+        if self.live.is_none() {
+            self.publish_first(desired, record).await
+        } else {
+            self.publish(desired, record).await
+        }
     }
 
     async fn repair(&mut self, desired: &Desired, record: &Record, render: bool) -> Effect {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use ses_smtp_core::desired::Identity;
+use ses_smtp_core::desired::{Goal, Identity};
 use ses_smtp_core::secret::SecretFacts;
 
 use super::lock::lock;
@@ -51,6 +51,39 @@ impl SecretCache {
         }
         gone
     }
+}
+
+/// The versions of the Secrets that may be used as sources, from the watch.
+#[derive(Default)]
+pub struct SourceCache(Mutex<HashMap<Key, String>>);
+
+impl SourceCache {
+    /// The version of a Secret whose owner consents.
+    pub fn get(&self, key: &Key) -> Option<String> {
+        lock(&self.0).get(key).cloned()
+    }
+
+    /// Takes a version. False if nothing changed.
+    pub fn put(&self, key: Key, version: String) -> bool {
+        lock(&self.0).insert(key, version.clone()) != Some(version)
+    }
+
+    /// The Secret is gone, or may no longer be used.
+    pub fn remove(&self, key: &Key) {
+        lock(&self.0).remove(key);
+    }
+
+    /// Removes every Secret that a whole list doesn't show, and returns their keys.
+    pub fn retain(&self, listed: &HashSet<Key>) -> Vec<Key> {
+        let mut map = lock(&self.0);
+        map.extract_if(|key, _| !listed.contains(key)).map(|(key, _)| key).collect()
+    }
+}
+
+/// Where a credential's access key comes from, if that is somebody else's.
+pub fn source_of(goal: &Goal) -> Option<Key> {
+    let Goal::Derive(derived) = goal else { return None };
+    Some((derived.desired.identity.owner.namespace.clone(), derived.source.name.clone()))
 }
 
 /// Versions of one resource are comparable numbers in Kubernetes; should one be none, the later

@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::cluster::{Credentials, Secrets, connect};
 use crate::process::{Metrics, Operator, Readiness};
 
-use cache::SecretCache;
+use cache::{SecretCache, SourceCache};
 use memory::Memory;
 #[cfg(feature = "scaled-time")]
 pub use passes::Passes;
@@ -61,6 +61,7 @@ struct Context {
     secrets: Secrets,
     credentials: Credentials,
     cache: SecretCache,
+    sources: SourceCache,
     memory: Memory,
     /// Before any I/O of a pass: first come, first served, so many at a time.
     gate: Semaphore,
@@ -143,7 +144,9 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
 }
 
 async fn control(client: Client, operator: Operator, settings: Settings) {
-    let (synced_tx, synced) = channel::channel(false);
+    let (secrets_tx, secrets_synced) = channel::channel(false);
+    let (sources_tx, sources_synced) = channel::channel(false);
+    let synced = both(secrets_synced, sources_synced);
     let (listed_tx, listed) = channel::channel(false);
     let (objects, store) = watch::objects(client.clone(), listed_tx);
     let context = Arc::new(Context {
@@ -157,6 +160,7 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         secrets: Secrets::new(client.clone()),
         credentials: Credentials::new(client.clone()),
         cache: SecretCache::default(),
+        sources: SourceCache::default(),
         memory: Memory::default(),
         gate: Semaphore::new(usize::from(operator.settings.concurrency)),
         clock: operator.clock,
@@ -165,7 +169,8 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         shutdown: operator.shutdown.clone(),
     });
     let (suspects, suspected) = mpsc::unbounded();
-    let changes = watch::secrets(client, context.clone(), synced_tx);
+    let changes = watch::secrets(client.clone(), context.clone(), secrets_tx);
+    let changes = futures::stream::select(changes, watch::sources(client, context.clone(), sources_tx));
     let changes = futures::stream::select(changes, suspected);
     tokio::spawn(report_ready(listed, synced.clone(), operator.readiness));
     let sweeper =
@@ -180,6 +185,19 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         .run(reconcile::reconcile, reconcile::after_error, context)
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// True once both are.
+fn both(mut one: channel::Receiver<bool>, mut other: channel::Receiver<bool>) -> channel::Receiver<bool> {
+    let (sender, receiver) = channel::channel(false);
+    tokio::spawn(async move {
+        if one.wait_for(|done| *done).await.is_ok() && other.wait_for(|done| *done).await.is_ok() {
+            sender.send_replace(true);
+        }
+        // Closed, it would read as if there were nothing left to wait for.
+        sender.closed().await;
+    });
+    receiver
 }
 
 /// Ready once both first lists are done.

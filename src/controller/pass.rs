@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::act::Hands;
+use super::cache::{is_newer, source_of};
 
 /// Time that the calls of a pass may take together; pauses and logins aren't counted (liveness L3).
 const BUDGET: Duration = Duration::from_mins(1);
@@ -87,21 +88,28 @@ impl Pass<'_> {
         let changed = tokio::select! {
             () = self.context.clock.sleep_until(until) => false,
             _ = shutdown.wait_for(|ending| *ending) => false,
-            () = self.changed() => true,
+            () = self.changed(world) => true,
         };
         self.permit = self.context.gate.acquire().await.ok();
         changed
     }
 
-    /// Returns once the object has another spec, is being deleted, or is gone.
-    async fn changed(&self) {
+    /// Returns once the object has another spec, is being deleted, or is gone, or the Secret that its
+    /// access key comes from was changed.
+    async fn changed(&self, world: &World) {
         let known = ObjectRef::from_obj(self.object);
         let is_same = |now: &SesSmtpCredential| {
             now.metadata.generation == self.object.metadata.generation
                 && now.metadata.deletion_timestamp == self.object.metadata.deletion_timestamp
         };
-        while self.context.objects.get(&known).is_some_and(|now| is_same(&now)) {
+        while self.context.objects.get(&known).is_some_and(|now| is_same(&now)) && !self.source_changed(world)
+        {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn source_changed(&self, world: &World) -> bool {
+        let shown = source_of(self.goal).and_then(|key| self.context.sources.get(&key));
+        shown.is_some_and(|shown| world.source_version().is_some_and(|known| is_newer(&shown, known)))
     }
 }

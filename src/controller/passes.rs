@@ -18,7 +18,7 @@ use ses_smtp_core::secret::SecretFacts;
 use ses_smtp_core::sweep::orphans::{self, Rules};
 use tokio::sync::{Semaphore, watch as channel};
 
-use super::cache::SecretCache;
+use super::cache::{SecretCache, SourceCache};
 use super::lock::lock;
 use super::memory::Memory;
 use super::sweep::{Intervals, Reports, Sweeper};
@@ -60,6 +60,7 @@ impl Passes {
             secrets: Secrets::new(client.clone()),
             credentials: Credentials::new(client),
             cache: SecretCache::default(),
+            sources: SourceCache::default(),
             memory: Memory::default(),
             gate: Semaphore::new(1),
             clock,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::backoff::{self, pause, random};
-use super::cache::key_of;
+use super::cache::{key_of, source_of};
 use super::memory::Entry;
 use super::pass::Pass;
 
@@ -81,7 +81,8 @@ fn world(context: &Context, object: &SesSmtpCredential, goal: &Goal, entry: &Ent
     };
     let cached = context.cache.get(&key_of(goal.identity()));
     let nonce = format!("{:016x}{:016x}", random(), random());
-    World::new(facts, cached, entry.memo.clone(), nonce, context.clock.now())
+    let source = source_of(goal).and_then(|key| context.sources.get(&key));
+    World::new(facts, cached, entry.memo.clone(), nonce, context.clock.now()).watching(source)
 }
 
 /// Writes the status if it says anything new, and tells the pass's event. False if the status has

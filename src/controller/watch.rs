@@ -1,4 +1,5 @@
-//! The two watches: our custom resources, and the metadata of our Secrets.
+//! The watches: our custom resources, the metadata of our Secrets, and that of Secrets that may be used as
+//! sources of access keys.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, ResourceExt as _};
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
+use ses_smtp_core::names::{CONSENT, LABEL_CREDENTIAL, LABEL_MANAGED_BY, LABEL_SOURCE, MANAGER};
 use ses_smtp_core::secret::{Controller, SecretFacts};
 use tokio::sync::watch as channel;
 
@@ -73,6 +74,73 @@ pub fn secrets(
     watcher(Api::<PartialObjectMeta<Secret>>::all(client), config)
         .default_backoff()
         .flat_map(move |event| stream::iter(changed(&context, &mut listed, &synced, event)))
+}
+
+/// Keeps the versions of the Secrets whose owners consent to their use as sources, and tells which
+/// objects use one that changed.
+pub fn sources(
+    client: Client,
+    context: Arc<Context>,
+    synced: channel::Sender<bool>,
+) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send {
+    let config = Config::default().labels(&format!("{LABEL_SOURCE}={CONSENT}")).page_size(PAGE);
+    let mut listed = HashSet::new();
+    watcher(Api::<PartialObjectMeta<Secret>>::all(client), config).default_backoff().flat_map(move |event| {
+        let changed = sources_changed(&context, &mut listed, &synced, event);
+        stream::iter(users_of(&context, &changed))
+    })
+}
+
+fn sources_changed(
+    context: &Context,
+    listed: &mut HashSet<Key>,
+    synced: &channel::Sender<bool>,
+    event: SecretEvent,
+) -> Vec<Key> {
+    match event {
+        Ok(Event::Apply(secret)) => source_applied(context, &secret),
+        Ok(Event::InitApply(secret)) => {
+            listed.insert(key(&secret));
+            source_applied(context, &secret)
+        }
+        Ok(Event::Delete(secret)) => {
+            context.sources.remove(&key(&secret));
+            vec![key(&secret)]
+        }
+        Ok(Event::Init) => {
+            listed.clear();
+            Vec::new()
+        }
+        Ok(Event::InitDone) => {
+            synced.send_replace(true);
+            context.sources.retain(&std::mem::take(listed))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the watch of source Secrets broke and is set up again");
+            Vec::new()
+        }
+    }
+}
+
+fn source_applied(context: &Context, secret: &PartialObjectMeta<Secret>) -> Vec<Key> {
+    let news = context.sources.put(key(secret), secret.resource_version().unwrap_or_default());
+    if news { vec![key(secret)] } else { Vec::new() }
+}
+
+/// The objects that take their access key from one of these Secrets.
+fn users_of(context: &Context, sources: &[Key]) -> Vec<ObjectRef<SesSmtpCredential>> {
+    if sources.is_empty() {
+        return Vec::new();
+    }
+    let uses = |object: &Arc<SesSmtpCredential>| {
+        let from = object.spec.access_key_from.as_ref();
+        from.is_some_and(|from| {
+            let source = (object.namespace().unwrap_or_default(), from.secret_ref.name.clone());
+            sources.contains(&source)
+        })
+    };
+    let objects = context.objects.state().into_iter().filter(uses);
+    objects.map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 type SecretEvent = Result<Event<PartialObjectMeta<Secret>>, watcher::Error>;

@@ -22,8 +22,6 @@ const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const TOKEN: &str = "AWS_SESSION_TOKEN";
 /// More than any secret key, so that a wrong file is refused before it is read to its end.
 const MAX_INPUT: usize = 4096;
-/// Length of the secret keys that IAM issues today.
-const USUAL_LENGTH: usize = 40;
 
 const EXAMPLES: &str = "\
 The secret access key is read from standard input, and asked for without echo on a terminal.
@@ -172,8 +170,7 @@ fn checked(text: &str) -> Result<SecretAccessKey, Refusal> {
         return Err(Refusal::NotAKey);
     }
     let secret = SecretAccessKey::new(text).ok_or(Refusal::Empty)?;
-    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/+".contains(&byte);
-    if text.len() != USUAL_LENGTH || !text.bytes().all(usual) {
+    if !secret.is_usual() {
         output::note("warning: this doesn't look like a secret access key (40 letters, digits, / and +)");
     }
     Ok(secret)

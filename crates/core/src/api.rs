@@ -39,7 +39,13 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.spec.additionalRegions) || !(self.spec.region in self.spec.additionalRegions)")
         .message("spec.additionalRegions must not list spec.region, which is served anyway"),
     validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name)")
-        .message("spec.secret.name can't be changed (it defaults to metadata.name): create a new SesSmtpCredential instead")
+        .message("spec.secret.name can't be changed (it defaults to metadata.name): create a new SesSmtpCredential instead"),
+    validation = Rule::new("!has(self.spec.accessKeyFrom) || (!has(self.spec.policy) && !has(self.spec.rotation) && !has(self.spec.revokedKeys) && self.spec.deletionPolicy == 'Delete')")
+        .message(DERIVE_EXCLUDES),
+    validation = Rule::new("!has(self.spec.accessKeyFrom) || self.spec.accessKeyFrom.secretRef.name != (has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name)")
+        .message(SOURCE_IS_TARGET),
+    validation = Rule::new("has(self.spec.accessKeyFrom) == has(oldSelf.spec.accessKeyFrom)")
+        .message("spec.accessKeyFrom can't be added or removed later: create a new SesSmtpCredential instead")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SesSmtpCredentialSpec {
@@ -69,6 +75,12 @@ pub struct SesSmtpCredentialSpec {
     /// The Secret that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretSpec>,
+
+    /// An access key that somebody else makes and replaces: its SMTP password is derived, and AWS
+    /// is never called. Excludes `policy`, `rotation`, `revokedKeys` and another `deletionPolicy`
+    /// than `Delete`; can't be added or removed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_from: Option<AccessKeyFromSpec>,
 
     /// What the credential may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +165,52 @@ pub struct SecretSpec {
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(validation = Rule::new(RESERVED_KEYS).message("keys under ses-smtp.dev/, kubernetes.io/ and k8s.io/ are reserved; of app.kubernetes.io/ all but managed-by may be set"))]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// What can't be asked for together with somebody else's access key.
+pub const DERIVE_EXCLUDES: &str = "with spec.accessKeyFrom there is no IAM user: leave out spec.policy, spec.rotation and spec.revokedKeys, and leave spec.deletionPolicy at Delete";
+/// A Secret can't be made of itself.
+pub const SOURCE_IS_TARGET: &str = "spec.accessKeyFrom.secretRef.name is the Secret that is to be written: give the object another spec.secret.name";
+
+/// An access key that somebody else makes and replaces.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKeyFromSpec {
+    /// The Secret that holds it.
+    pub secret_ref: SourceSecretRef,
+}
+
+/// A Secret of the object's namespace that holds an access key.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.accessKeyIdKey != self.secretAccessKeyKey").message("accessKeyIdKey and secretAccessKeyKey must name two different data keys"))]
+pub struct SourceSecretRef {
+    /// Name of a Secret with an access key that somebody else makes and replaces: its SMTP password is
+    /// derived, and AWS is never called. It must carry the label `ses-smtp.dev/access-key-source: "true"`.
+    /// Excludes `policy`, `rotation`, `revokedKeys` and a `deletionPolicy` other than `Delete`.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: String,
+
+    /// Data key of the access key id.
+    #[serde(default = "access_key_id_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub access_key_id_key: String,
+
+    /// Data key of the secret access key.
+    #[serde(default = "secret_access_key_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub secret_access_key_key: String,
+}
+
+fn access_key_id_key() -> String {
+    "AWS_ACCESS_KEY_ID".to_owned()
+}
+
+fn secret_access_key_key() -> String {
+    "AWS_SECRET_ACCESS_KEY".to_owned()
 }
 
 /// CEL: the text is a well-formed Region code.

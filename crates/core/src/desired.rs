@@ -21,7 +21,8 @@ use crate::password::digest;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::record::Record;
-use crate::region::RegionTable;
+use crate::region::{RegionName, RegionTable};
+use crate::source::Source;
 use crate::time::Durations;
 
 pub use rotation::Rotation;
@@ -61,6 +62,8 @@ pub enum VerifyLogin {
 pub enum Goal {
     /// Keep a credential.
     Serve(Box<Desired>),
+    /// Keep a credential that is derived from somebody else's access key.
+    Derive(Box<Derived>),
     /// Change nothing.
     Suspended(Box<Identity>),
     /// The object is being deleted.
@@ -89,6 +92,8 @@ pub struct Identity {
     pub user_arn: String,
     /// Hash of the user's tags.
     pub tags_hash: String,
+    /// True if it has no such user: its key is somebody else's.
+    pub derives: bool,
     /// What deletion means.
     pub deletion: DeletionPolicy,
     /// Name of its Secret.
@@ -122,6 +127,15 @@ pub struct Desired {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// A credential as it should be whose access key is somebody else's.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// The credential. Its policy and rotation are nobody's.
+    pub desired: Desired,
+    /// Where the key is.
+    pub source: Source,
+}
+
 impl Goal {
     /// What `object` asks for under `settings`.
     pub fn of(object: &SesSmtpCredential, settings: &Settings) -> Self {
@@ -132,9 +146,25 @@ impl Goal {
         if object.spec.suspend {
             return Self::Suspended(Box::new(identity));
         }
-        match Desired::parse(&object.spec, identity.clone(), settings) {
-            Ok(desired) => Self::Serve(Box::new(desired)),
-            Err(invalid) => Self::Invalid(Box::new(identity), invalid),
+        Self::parse(&object.spec, identity.clone(), settings)
+            .unwrap_or_else(|invalid| Self::Invalid(Box::new(identity), invalid))
+    }
+
+    fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
+        let source = checks::source(spec, &identity)?;
+        let desired = Desired::parse(spec, identity, settings)?;
+        Ok(match source {
+            None => Self::Serve(Box::new(desired)),
+            Some(source) => Self::Derive(Box::new(Derived { desired, source })),
+        })
+    }
+
+    /// The credential that is to be kept, if one is.
+    pub fn desired(&self) -> Option<&Desired> {
+        match self {
+            Self::Serve(desired) => Some(desired),
+            Self::Derive(derived) => Some(&derived.desired),
+            Self::Suspended(_) | Self::Teardown(_) | Self::Invalid(..) => None,
         }
     }
 
@@ -142,6 +172,7 @@ impl Goal {
     pub fn identity(&self) -> &Identity {
         match self {
             Self::Serve(desired) => &desired.identity,
+            Self::Derive(derived) => &derived.desired.identity,
             Self::Suspended(identity) | Self::Teardown(identity) | Self::Invalid(identity, _) => identity,
         }
     }
@@ -160,6 +191,7 @@ impl Identity {
         let named = object.spec.secret.as_ref().and_then(|secret| secret.name.clone());
         Self {
             secret_name: named.unwrap_or_else(|| owner.name.clone()),
+            derives: object.spec.access_key_from.is_some(),
             user_arn: settings.installation.user_arn(&user),
             tags_hash: tags_hash(&user.tags),
             account: settings.installation.account.clone(),
@@ -230,6 +262,13 @@ impl Desired {
         let mut digests = record.password_digests.clone();
         digests.retain(|name, _| is_wanted(name) || forms.contains(name));
         digests
+    }
+
+    /// The same of all wanted Regions; `None` if one is missing.
+    pub fn all_digests_in(&self, record: &Record) -> Option<BTreeMap<String, String>> {
+        let recorded = |region: &RegionName| record.password_digests.contains_key(region.as_str());
+        let wanted = |name: &str| self.endpoints.regions().any(|region| region.as_str() == name);
+        self.endpoints.regions().all(recorded).then(|| self.digests_in(record, wanted))
     }
 
     /// The record's value for the boundary in force.

@@ -24,6 +24,7 @@ pub mod record;
 pub mod region;
 pub mod rights;
 pub mod secret;
+pub mod source;
 pub mod status;
 pub mod step;
 pub mod sweep;

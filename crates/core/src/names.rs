@@ -24,6 +24,12 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Label on the target Secret: the credential it belongs to.
 pub const LABEL_CREDENTIAL: &str = "ses-smtp.dev/credential";
 
+/// Label that the owner of a Secret puts on it: derive-only objects of its namespace may use the access
+/// key in it.
+pub const LABEL_SOURCE: &str = "ses-smtp.dev/access-key-source";
+/// Value of that label.
+pub const CONSENT: &str = "true";
+
 /// Annotations on the target Secret: the operator's record.
 pub mod record {
     /// UID of the custom resource.
@@ -60,6 +66,8 @@ pub mod record {
     pub const DATA_HASH: &str = "ses-smtp.dev/data-hash";
     /// Data keys that the operator wrote.
     pub const RENDERED_KEYS: &str = "ses-smtp.dev/rendered-keys";
+    /// Name of the Secret that the published key comes from, if it is not one of the operator's own.
+    pub const SOURCE: &str = "ses-smtp.dev/source";
     /// `true`, written by a person who may edit the Secret: an object of another UID may take it over.
     pub const ADOPT: &str = "ses-smtp.dev/adopt";
     /// What a person writes to say yes.

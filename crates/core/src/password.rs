@@ -31,6 +31,9 @@ const SIGNATURE: usize = 32;
 /// Characters of a password.
 pub const LENGTH: usize = 44;
 
+/// Length of the secret access keys that IAM issues today.
+const USUAL_LENGTH: usize = 40;
+
 /// The secret half of an IAM access key, as `CreateAccessKey` shows it once.
 pub struct SecretAccessKey(SecretString);
 
@@ -40,6 +43,12 @@ impl SecretAccessKey {
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         (!text.is_empty()).then(|| Self(SecretString::from(text)))
+    }
+
+    /// True if it looks like those that IAM issues today: 40 letters, digits, `/` and `+`.
+    pub fn is_usual(&self) -> bool {
+        let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/+".contains(&byte);
+        self.expose().len() == USUAL_LENGTH && self.expose().bytes().all(usual)
     }
 
     fn expose(&self) -> &str {

@@ -72,6 +72,8 @@ reasons! {
     BoundaryMissing Blocked "The permissions boundary that the operator is set to use doesn't exist in the account." "The AWS admin: create the policy, or correct the operator's setting.";
     KeyQuotaExceeded Blocked "IAM refuses another key, or the user holds more keys than IAM allows." "The AWS admin: delete the keys that nothing uses, of those that the message names.";
     KeyDeactivated Blocked "Somebody made the published key Inactive. It isn't replaced by itself, because this may be the response to an incident." "Make the key Active again, or delete it: then it is replaced.";
+    SourceSecretInvalid Blocked "The Secret that `accessKeyFrom` names is missing, lacks its owner's consent, or holds no access key in the form of one. The credential that was derived before stays." "The owner of that Secret: do what the message says. A change is seen at once.";
+    TemporaryAccessKey Blocked "The Secret that `accessKeyFrom` names holds a temporary access key, and SES takes no SMTP password made from one. The credential that was derived before stays." "The owner of that Secret: put the access key of an IAM user into it. A change is seen at once.";
     LoginRejected Blocked "SES refuses the login of a key, although it had time to learn of it. In a rotation the new key is deleted again and the old one stays." "Look at the causes that the message lists; it is tried again by itself.";
     AccountNotSubscribed Blocked "The AWS account doesn't use SES in the Region." "The AWS admin: open SES in that Region.";
     AccountLimitExceeded Blocked "The AWS account holds as many users as it may." "The AWS admin: delete users or raise the quota.";

@@ -62,6 +62,8 @@ pub struct Record {
     pub data_hash: Option<String>,
     /// Data keys that the operator wrote.
     pub rendered_keys: Option<Vec<String>>,
+    /// Name of the Secret that the key comes from, if it is not one of the operator's own.
+    pub source: Option<String>,
     /// A person lets the object take the Secret over, if it has no owner. Gone once that is done.
     pub adopt: bool,
     /// Labels from the spec that the operator wrote.
@@ -96,6 +98,7 @@ impl Record {
             password_digests: get(name::PASSWORD_DIGESTS).map(pairs).unwrap_or_default(),
             data_hash: text(name::DATA_HASH),
             rendered_keys: list(name::RENDERED_KEYS),
+            source: text(name::SOURCE),
             adopt: get(name::ADOPT) == Some(name::YES),
             rendered_labels: list(name::RENDERED_LABELS).unwrap_or_default(),
             rendered_annotations: list(name::RENDERED_ANNOTATIONS).unwrap_or_default(),
@@ -129,6 +132,7 @@ impl Record {
                 name::RENDERED_KEYS,
                 self.rendered_keys.as_ref().map(|keys| join(keys.iter().map(String::as_str))),
             ),
+            (name::SOURCE, self.source.clone()),
             (name::ADOPT, self.adopt.then(|| name::YES.to_owned())),
             (name::RENDERED_LABELS, non_empty(join(self.rendered_labels.iter().map(String::as_str)))),
             (
@@ -149,6 +153,17 @@ impl Record {
             && self.policy_hash.is_some()
             && self.tags_hash.is_some()
             && self.boundary.is_some()
+            && !self.password_digests.is_empty()
+            && self.data_hash.is_some()
+            && self.rendered_keys.is_some()
+    }
+
+    /// True if every field of a credential is there that was derived from somebody else's key.
+    pub fn is_derivation(&self) -> bool {
+        self.uid.is_some()
+            && self.source.is_some()
+            && self.key.is_some()
+            && self.issued_at.is_some()
             && !self.password_digests.is_empty()
             && self.data_hash.is_some()
             && self.rendered_keys.is_some()
@@ -226,7 +241,8 @@ mod tests {
             adopt: true,
             ..record(&key(1))
         };
-        for record in [record(&key(1)), with_previous, Record::default()] {
+        let derived = Record { source: Some("vault".into()), ..Record::default() };
+        for record in [record(&key(1)), with_previous, derived, Record::default()] {
             assert_eq!(Record::parse(&written(&record)), record);
         }
     }
@@ -248,6 +264,28 @@ mod tests {
             let mut stripped = annotations.clone();
             stripped.remove(name);
             assert!(!Record::parse(&stripped).is_complete(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_derivation_without_any_one_of_its_fields_is_none() {
+        let whole = Record { source: Some("vault".into()), ..record(&key(1)) };
+        assert!(whole.is_derivation());
+        let annotations = written(&whole);
+        let needed = [
+            name::UID,
+            name::SOURCE,
+            name::ACCESS_KEY_ID,
+            name::ISSUED_AT,
+            name::PASSWORD_DIGESTS,
+            name::DATA_HASH,
+            name::RENDERED_KEYS,
+        ];
+        for name in annotations.keys() {
+            let mut stripped = annotations.clone();
+            stripped.remove(name);
+            let derivation = Record::parse(&stripped).is_derivation();
+            assert_eq!(derivation, !needed.contains(&name.as_str()), "{name}");
         }
     }
 

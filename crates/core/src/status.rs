@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::{PreviousKeyStatus, SesSmtpCredentialStatus};
 use crate::desired::{Desired, Goal, Identity};
-use crate::plan::{deletes_at, is_trusted, serves};
+use crate::plan::{deletes_at, derives, is_trusted, serves};
 use crate::reason::{Kind, Reason};
 use crate::record::{Previous, Record};
 use crate::step::End;
@@ -79,7 +79,8 @@ fn ours<'a>(identity: &Identity, world: &'a World) -> Option<&'a Record> {
 fn verdict(goal: &Goal, world: &World, end: &End, now: Timestamp) -> Verdict {
     let ready = match goal {
         Goal::Serve(desired) => serves(desired, world) && is_trusted(desired, world, now),
-        Goal::Suspended(identity) => ours(identity, world).is_some_and(Record::is_complete),
+        Goal::Derive(derived) => derives(&derived.desired, world) && is_trusted(&derived.desired, world, now),
+        Goal::Suspended(identity) => ours(identity, world).is_some_and(|record| is_whole(identity, record)),
         Goal::Teardown(_) | Goal::Invalid(..) => false,
     };
     let suspended = matches!(goal, Goal::Suspended(_));
@@ -95,10 +96,14 @@ fn verdict(goal: &Goal, world: &World, end: &End, now: Timestamp) -> Verdict {
     Verdict { ready, reason, message, suspended }
 }
 
+fn is_whole(identity: &Identity, record: &Record) -> bool {
+    if identity.derives { record.is_derivation() } else { record.is_complete() }
+}
+
 fn done(goal: &Goal, ready: bool) -> (Reason, String) {
     let identity = goal.identity();
-    match goal {
-        Goal::Serve(desired) => (Reason::Provisioned, provisioned(desired)),
+    match goal.desired() {
+        Some(desired) => (Reason::Provisioned, provisioned(desired)),
         _ if ready => (Reason::Provisioned, format!("Secret {} holds a credential", identity.secret_name)),
         _ => (Reason::Provisioning, "nothing has been provisioned yet: set spec.suspend to false".to_owned()),
     }
@@ -172,16 +177,16 @@ fn since(condition: &Condition, before: &[Condition]) -> Option<Timestamp> {
 fn fields(goal: &Goal, world: &World) -> SesSmtpCredentialStatus {
     let identity = goal.identity();
     let known = ours(identity, world).filter(|record| record.key.is_some());
-    let issued = known.and_then(|record| record.issued_at);
+    // Of somebody else's key neither the user is known nor when it was issued.
+    let own = known.filter(|_| !identity.derives);
+    let issued = own.and_then(|record| record.issued_at);
     SesSmtpCredentialStatus {
-        user_name: known.map(|_| identity.user.name.clone()),
-        user_arn: known.map(|_| identity.user_arn.clone()),
+        user_name: own.map(|_| identity.user.name.clone()),
+        user_arn: own.map(|_| identity.user_arn.clone()),
         access_key_id: known.and_then(|record| record.key.as_ref()).map(ToString::to_string),
         issued_at: issued.map(Time),
         next_rotation_at: issued.and_then(|issued| next_rotation(goal, issued)).map(Time),
-        previous_key: known
-            .and_then(Record::previous_key)
-            .map(|previous| previous_key(goal, world, previous)),
+        previous_key: own.and_then(Record::previous_key).map(|previous| previous_key(goal, world, previous)),
         secret_name: Some(identity.secret_name.clone()),
         ..SesSmtpCredentialStatus::default()
     }

@@ -9,12 +9,15 @@ use crate::login::Login;
 use crate::reason::Reason;
 use crate::record::Record;
 use crate::secret::SecretFacts;
+use crate::source::{Problem, SourceFacts};
 
 /// One thing to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Read the target Secret live and whole.
     ReadSecret,
+    /// Read the Secret that the access key comes from.
+    ReadSource,
     /// `GetUser`.
     ReadUser,
     /// `ListUsers` under our path: is the user there?
@@ -120,6 +123,8 @@ pub enum SecretWrite {
     Fence(Record),
     /// Replace the data by the minted key's.
     Publish(Record),
+    /// Create it, or replace its data, with the source's key.
+    Derive(Record),
     /// Write the record and nothing else.
     Annotate(Record),
     /// Restore owner, labels and annotations and, if asked, render the data again with the
@@ -169,6 +174,8 @@ pub enum Effect {
     Secret(Box<SecretFacts>),
     /// There is no Secret.
     NoSecret,
+    /// The key that the source holds, or why it holds none.
+    Source(Result<Box<SourceFacts>, Problem>),
     /// The user.
     User(UserFacts),
     /// Whether the user is listed under our path.

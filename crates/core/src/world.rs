@@ -14,6 +14,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::iam::{Failure, KeyList, ListedKey, UserFacts};
 use crate::key::KeyId;
 use crate::secret::SecretFacts;
+use crate::source::{Problem, SourceFacts};
 use crate::step::{Refusal, Step};
 
 pub use parts::{
@@ -47,6 +48,17 @@ pub enum SecretView {
         /// When.
         at: Timestamp,
     },
+}
+
+/// The Secret that the access key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceView {
+    /// Not seen: the watch shows none that consents, or there is no source.
+    Unlooked,
+    /// As the watch shows it: its version.
+    Cached(String),
+    /// As read live in this pass, with the passwords in the pass's hands if it holds a key.
+    Read(Result<Box<SourceFacts>, Problem>),
 }
 
 /// The IAM user.
@@ -114,6 +126,8 @@ pub struct World {
     pub object: ObjectFacts,
     /// The target Secret.
     pub secret: SecretView,
+    /// The Secret that the access key comes from.
+    pub source: SourceView,
     /// The IAM user.
     pub user: UserView,
     /// Lists of the user's keys, oldest first.
@@ -161,6 +175,7 @@ impl World {
             began: now,
             object,
             secret: SecretView::Unlooked,
+            source: SourceView::Unlooked,
             user: UserView::Unlooked,
             listings: Vec::new(),
             absent_after: 0,
@@ -191,6 +206,21 @@ impl World {
             world.secret = SecretView::Cached(Box::new(facts));
         }
         world
+    }
+
+    /// The same, with the version of the source that the watch shows.
+    #[must_use]
+    pub fn watching(self, source: Option<String>) -> Self {
+        Self { source: source.map_or(SourceView::Unlooked, SourceView::Cached), ..self }
+    }
+
+    /// The version of the source that this pass goes by.
+    pub fn source_version(&self) -> Option<&str> {
+        match &self.source {
+            SourceView::Cached(version) => Some(version),
+            SourceView::Read(Ok(facts)) => Some(&facts.version),
+            SourceView::Unlooked | SourceView::Read(Err(_)) => None,
+        }
     }
 
     /// The Secret, cached or live.

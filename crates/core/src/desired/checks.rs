@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::SesSmtpCredentialSpec;
+use crate::api::{DERIVE_EXCLUDES, DeletionPolicy, SOURCE_IS_TARGET, SesSmtpCredentialSpec};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::layout::Layout;
 use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
+use crate::source::Source;
 
-use super::{Invalid, MAX_LABEL, Settings};
+use super::{Identity, Invalid, MAX_LABEL, Settings};
 
 /// Most additional Regions.
 pub const MAX_ADDITIONAL: usize = 20;
@@ -18,7 +19,8 @@ fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
     Err(Invalid { reason, message })
 }
 
-fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, Invalid> {
+/// A user is made in the operator's partition; somebody else's key may be of any.
+fn region(field: &str, text: &str, derives: bool, settings: &Settings) -> Result<RegionName, Invalid> {
     let Some(region) = RegionName::parse(text) else {
         let shown: String = text.chars().take(crate::region::MAX_REGION).collect();
         return invalid(
@@ -27,7 +29,7 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
         );
     };
     let (wanted, has) = (region.partition(), settings.installation.partition);
-    if wanted == has {
+    if wanted == has || derives {
         return Ok(region);
     }
     let message = format!(
@@ -39,8 +41,9 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
 
 /// Where the credential is to be used. A host of the spec's own is for its `region`, a port for all.
 pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<Endpoints, Invalid> {
-    let asked = spec.endpoint.clone().unwrap_or_default();
-    let primary = endpoint(region("spec.region", &spec.region, settings)?, asked.host, asked.port, settings)?;
+    let (asked, derives) = (spec.endpoint.clone().unwrap_or_default(), spec.access_key_from.is_some());
+    let primary = region("spec.region", &spec.region, derives, settings)?;
+    let primary = endpoint(primary, asked.host, asked.port, settings)?;
     if spec.additional_regions.len() > MAX_ADDITIONAL {
         let message = format!(
             "spec.additionalRegions has {} entries: list {MAX_ADDITIONAL} at most",
@@ -50,7 +53,7 @@ pub fn endpoints(spec: &SesSmtpCredentialSpec, settings: &Settings) -> Result<En
     }
     let mut endpoints = Endpoints { primary, additional: Vec::new() };
     for code in &spec.additional_regions {
-        let region = region("spec.additionalRegions", code, settings)?;
+        let region = region("spec.additionalRegions", code, derives, settings)?;
         if endpoints.regions().any(|known| *known == region) {
             let message = format!(
                 "spec.additionalRegions: {region} is there twice, or is spec.region itself: list each Region once"
@@ -137,6 +140,28 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
             invalid(Reason::NotAllowed, message)
         }
     }
+}
+
+/// Where somebody else's access key is to be found, if the spec asks for that. Admission says the same;
+/// a definition of an older release may not.
+pub fn source(spec: &SesSmtpCredentialSpec, identity: &Identity) -> Result<Option<Source>, Invalid> {
+    let Some(from) = &spec.access_key_from else { return Ok(None) };
+    let excluded = spec.policy.is_some()
+        || spec.rotation.is_some()
+        || !spec.revoked_keys.is_empty()
+        || spec.deletion_policy != DeletionPolicy::Delete;
+    if excluded {
+        return invalid(Reason::InvalidSpec, DERIVE_EXCLUDES.to_owned());
+    }
+    let reference = &from.secret_ref;
+    if reference.name == identity.secret_name {
+        return invalid(Reason::InvalidSpec, SOURCE_IS_TARGET.to_owned());
+    }
+    Ok(Some(Source {
+        name: reference.name.clone(),
+        id_key: reference.access_key_id_key.clone(),
+        secret_key: reference.secret_access_key_key.clone(),
+    }))
 }
 
 pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {

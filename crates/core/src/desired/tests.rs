@@ -117,6 +117,45 @@ fn refuses_each_broken_rule_with_its_reason_and_the_way_out() {
 }
 
 #[test]
+fn a_key_of_somebody_else_excludes_what_is_about_a_user() {
+    let with = |more: Value| {
+        let mut spec =
+            json!({ "region": "eu-central-1", "accessKeyFrom": { "secretRef": { "name": "vault" } } });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Goal::of(&object(spec), &settings())
+    };
+    let Goal::Derive(derived) =
+        with(json!({ "deletionPolicy": "Delete", "additionalRegions": ["us-east-1"] }))
+    else {
+        panic!("not derived")
+    };
+    let source = &derived.source;
+    assert_eq!(
+        (source.name.as_str(), source.id_key.as_str(), source.secret_key.as_str()),
+        ("vault", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    );
+    assert!(derived.desired.identity.derives);
+    let excluded = "leave out spec.policy, spec.rotation and spec.revokedKeys";
+    for (more, says) in [
+        (json!({ "policy": {} }), excluded),
+        (json!({ "rotation": { "trigger": "x" } }), excluded),
+        (json!({ "revokedKeys": ["AKIAIOSFODNN7EXAMPLE"] }), excluded),
+        (json!({ "deletionPolicy": "Retain" }), excluded),
+        (json!({ "secret": { "name": "vault" } }), "is the Secret that is to be written"),
+    ] {
+        let Goal::Invalid(_, invalid) = with(more.clone()) else { panic!("served: {more}") };
+        assert_eq!(invalid.reason, Reason::InvalidSpec);
+        assert!(invalid.message.contains(says), "{more}: {}", invalid.message);
+    }
+    // The key's account may be of another partition than the operator's.
+    let Goal::Derive(derived) = with(json!({ "region": "us-gov-west-1" })) else { panic!("not derived") };
+    assert_eq!(derived.desired.endpoints.primary.host, "email-smtp.us-gov-west-1.amazonaws.com");
+    assert!(matches!(with(json!({ "region": "me-south-1" })), Goal::Invalid(..)));
+    let suspended = with(json!({ "suspend": true }));
+    assert!(matches!(&suspended, Goal::Suspended(identity) if identity.derives));
+}
+
+#[test]
 fn names_the_nearest_regions_of_an_unknown_one() {
     let invalid = parse(json!({ "region": "eu-central-9" }), &settings()).unwrap_err();
     assert_eq!(invalid.reason, Reason::RegionUnknown);

@@ -179,7 +179,7 @@ pub fn outdated() -> Step {
 }
 
 /// What was published is not what the Secret holds: one key a pass is enough.
-fn altered() -> Step {
+pub fn altered() -> Step {
     let message = "an admission rule or another manager changed the Secret in the very moment of writing it: starting over";
     wait(Reason::Provisioning, None, message.to_owned())
 }

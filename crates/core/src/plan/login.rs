@@ -18,6 +18,9 @@ use super::attempt::backoff;
 use super::view::{Need, View};
 use super::{AGAIN, blocked, retire, wait};
 
+/// One more cause of a refusal, where somebody else put the key together.
+const MISMATCH: &str = "; id and secret access key in the source are not of one key";
+
 /// What was answered so far means this for the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -161,8 +164,8 @@ fn of_answer(desired: &Desired, endpoint: &Endpoint, answer: Login, key: &KeyId,
         Login::NotSubscribed => blocked(
             Reason::AccountNotSubscribed,
             format!(
-                "account {} is not subscribed to Amazon SES in Region {region}; {then}. Open SES there once",
-                desired.identity.account
+                "{} is not subscribed to Amazon SES in Region {region}; {then}. Open SES there once",
+                account(desired)
             ),
         ),
         Login::Unreachable(trouble) => wait(
@@ -178,10 +181,20 @@ fn of_answer(desired: &Desired, endpoint: &Endpoint, answer: Login, key: &KeyId,
             Reason::LoginRejected,
             format!(
                 "{host}:{port} refuses the login of access key {key} (535); {then}. Possible causes: the host is of another \
-                 Region than {region}, or of another account; the key was made Inactive; SES is slow to learn of it. Mend \
-                 whichever it is"
+                 Region than {region}, or of another account; the key was made Inactive; SES is slow to learn of it{}. Mend \
+                 whichever it is",
+                if desired.identity.derives { MISMATCH } else { "" }
             ),
         ),
+    }
+}
+
+/// Somebody else's key may be of any account.
+fn account(desired: &Desired) -> String {
+    if desired.identity.derives {
+        "the account of the access key".to_owned()
+    } else {
+        format!("account {}", desired.identity.account)
     }
 }
 

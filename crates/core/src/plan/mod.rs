@@ -7,6 +7,7 @@
 mod account;
 mod attempt;
 mod cleanup;
+mod derive;
 mod discard;
 mod drift;
 mod faults;
@@ -31,6 +32,7 @@ use crate::step::{End, Step};
 use crate::time::after;
 use crate::world::World;
 
+pub use derive::derives;
 pub use faults::AGAIN;
 pub use login::{is_trusted, known as known_login};
 pub use retire::{deletes_at, still_in_use};
@@ -44,6 +46,8 @@ pub const MAX_STEPS: usize = 24;
 pub fn next(goal: &Goal, world: &World, now: Timestamp) -> Step {
     match goal {
         Goal::Serve(desired) => serve(&View { desired, world, now }),
+        Goal::Derive(derived) => derive::next(derived, world, now),
+        Goal::Teardown(identity) if identity.derives => derive::teardown(world),
         Goal::Teardown(identity) => teardown::next(identity, world, now),
         Goal::Suspended(_) => Step::End(End::Done { wake_at: None }),
         Goal::Invalid(_, invalid) => blocked(invalid.reason, invalid.message.clone()),

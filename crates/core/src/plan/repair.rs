@@ -110,7 +110,8 @@ fn until_now(view: &View, previous: Previous) -> Previous {
     }
 }
 
-fn names(map: &BTreeMap<String, String>) -> Vec<String> {
+/// What the record remembers of labels or annotations from the spec.
+pub fn names(map: &BTreeMap<String, String>) -> Vec<String> {
     map.keys().cloned().collect()
 }
 
@@ -121,6 +122,7 @@ pub fn current(view: &View) -> Record {
         uid: Some(desired.identity.owner.uid.clone()),
         user_name: Some(desired.identity.user.name.clone()),
         adopt: false,
+        source: None,
         policy_hash: Some(desired.policy.hash.clone()),
         tags_hash: Some(desired.identity.tags_hash.clone()),
         boundary: Some(desired.boundary()),
@@ -168,7 +170,7 @@ fn can_render(view: &View, held: &Record) -> bool {
 }
 
 /// Owner, labels and annotations from the spec are on the Secret, and none that left the spec.
-fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
+pub fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
     let desired = view.desired;
     let has = |map: &BTreeMap<String, String>, want: &BTreeMap<String, String>| {
         want.iter().all(|(key, value)| map.get(key) == Some(value))
@@ -182,14 +184,17 @@ fn is_dressed(view: &View, facts: &SecretFacts) -> bool {
         && !left(&facts.record.rendered_annotations, &desired.annotations)
 }
 
-/// True if the data can be rendered, and are not what the record says, or the record not what the spec
-/// asks for.
-fn needs_rendering(view: &View, facts: &SecretFacts, wanted: &Record) -> bool {
+/// The data are what the record says, and the record what the spec asks for.
+pub fn is_rendered(facts: &SecretFacts, wanted: &Record) -> bool {
     let as_recorded = facts.content.is_none() || facts.is_consistent();
-    let rendered = as_recorded
+    as_recorded
         && facts.record.data_hash == wanted.data_hash
-        && facts.record.rendered_keys == wanted.rendered_keys;
-    !rendered && view.held().is_some_and(|held| can_render(view, &held))
+        && facts.record.rendered_keys == wanted.rendered_keys
+}
+
+/// True if the data aren't so and can be.
+fn needs_rendering(view: &View, facts: &SecretFacts, wanted: &Record) -> bool {
+    !is_rendered(facts, wanted) && view.held().is_some_and(|held| can_render(view, &held))
 }
 
 /// True if the Secret needs a write that takes a live read.

@@ -140,15 +140,22 @@ impl<'a> View<'a> {
         self.published().is_some_and(shown)
     }
 
+    /// True if the data are what the record says, or nobody else wrote them.
+    pub fn is_vouched(&self, facts: &SecretFacts) -> bool {
+        match &facts.content {
+            Some(_) => facts.is_consistent(),
+            None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
+        }
+    }
+
     /// True if record and data say the same, nobody else wrote them and no attempt is under way:
     /// then the Secret is believed, and IAM is not asked.
     pub fn is_believed(&self) -> bool {
         let Some(facts) = self.secret() else { return false };
-        let vouched = match &facts.content {
-            Some(_) => facts.is_consistent(),
-            None => !facts.touched || self.world.memo.believed.as_ref() == Some(&facts.resource_version),
-        };
-        vouched && facts.record.is_complete() && facts.record.attempt.is_none() && !self.is_ahead_of_time()
+        self.is_vouched(facts)
+            && facts.record.is_complete()
+            && facts.record.attempt.is_none()
+            && !self.is_ahead_of_time()
     }
 
     /// True if the record says of the previous key what can't have happened yet: it was forged, and
@@ -279,6 +286,13 @@ fn has_password(desired: &Desired, facts: &SecretFacts, region: &str) -> bool {
     let wanted = desired.endpoints.regions().any(|it| it.as_str() == region);
     let digest = facts.record.password_digests.get(region).filter(|_| wanted);
     digest.is_some_and(|digest| facts.holds(digest) != Some(false))
+}
+
+/// True if a password that is wanted and that the record knows is nowhere in the data.
+pub fn is_any_lost(desired: &Desired, facts: &SecretFacts) -> bool {
+    let recorded = |region: &&RegionName| facts.record.password_digests.contains_key(region.as_str());
+    let held = |region: &RegionName| has_password(desired, facts, region.as_str());
+    !desired.endpoints.regions().filter(recorded).all(held)
 }
 
 /// True if the Secret, as known, holds a credential that matches the spec.

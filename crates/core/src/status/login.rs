@@ -35,7 +35,7 @@ pub fn endpoints(
     before: &SesSmtpCredentialStatus,
     now: Timestamp,
 ) -> Vec<EndpointStatus> {
-    let Goal::Serve(desired) = goal else { return Vec::new() };
+    let Some(desired) = goal.desired() else { return Vec::new() };
     let facts = world.secret().filter(|facts| facts.is_controlled_by(&desired.identity.owner.uid));
     let Some(facts) = facts else { return Vec::new() };
     let served = |endpoint: &&Endpoint| facts.record.password_digests.contains_key(endpoint.region.as_str());
@@ -114,7 +114,7 @@ fn reported_login(endpoint: &EndpointStatus, key: &KeyId) -> Option<Reported> {
 /// `LoginVerified`, unless logins are switched off or there is nothing to log in with: true if every
 /// endpoint accepts the credential, else what the first says of those that are worst.
 pub fn condition(goal: &Goal, endpoints: &[EndpointStatus]) -> Option<Condition> {
-    let Goal::Serve(desired) = goal else { return None };
+    let desired = goal.desired()?;
     if desired.verify_login == VerifyLogin::Off {
         return None;
     }

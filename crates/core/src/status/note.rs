@@ -59,8 +59,18 @@ struct Scene<'a> {
 }
 
 /// What there is to tell, the weightiest first.
-const RULES: [fn(&Scene) -> Option<Note>; 9] =
-    [quarantined, provisioned, replaced, in_use, deactivated, deleted, drifted, repaired, policy_updated];
+const RULES: [fn(&Scene) -> Option<Note>; 10] = [
+    derived,
+    quarantined,
+    provisioned,
+    replaced,
+    in_use,
+    deactivated,
+    deleted,
+    drifted,
+    repaired,
+    policy_updated,
+];
 
 fn normal(reason: &'static str, action: &'static str, text: String) -> Note {
     Note { warning: false, reason, action, text }
@@ -91,6 +101,20 @@ impl Scene<'_> {
         });
         deleted.collect::<Vec<_>>().join(", ")
     }
+}
+
+fn derived(scene: &Scene) -> Option<Note> {
+    let (key, secret) = (scene.key(), &scene.identity.secret_name);
+    let source = scene.record().and_then(|record| record.source.clone()).unwrap_or_default();
+    let text = || {
+        format!(
+            "Secret {secret} holds the SMTP password of access key {key}, which Secret {source} holds: pods that mount it as \
+             a volume follow by themselves, pods that read it as environment variables or by subPath must restart"
+        )
+    };
+    scene
+        .did(|step| matches!(step, Step::WriteSecret(SecretWrite::Derive(_))))
+        .then(|| normal("Derived", "Derive", text()))
 }
 
 fn quarantined(scene: &Scene) -> Option<Note> {

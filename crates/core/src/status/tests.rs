@@ -129,6 +129,66 @@ fn suspension_keeps_ready_and_is_neither_stalled_nor_reconciling() {
     assert_eq!(shown(&fresh), ["Ready=False:Provisioning", "Suspended=True:Suspended"]);
 }
 
+/// An object with somebody else's key, and the record of a credential that serves it.
+fn derived() -> (Goal, Record) {
+    let from = serde_json::json!({ "secretRef": { "name": "vault" } });
+    let goal = goal(|object| object.spec.access_key_from = Some(serde_json::from_value(from).unwrap()));
+    let record = Record {
+        source: Some("vault".into()),
+        user_name: None,
+        policy_hash: None,
+        tags_hash: None,
+        previous: None,
+        rotation_trigger: None,
+        boundary: None,
+        ..serving()
+    };
+    (goal, record)
+}
+
+#[test]
+fn a_derived_credential_is_ready_without_a_user() {
+    let (goal, record) = derived();
+    let told = status(&goal, &world(Some(record.clone())), &done());
+    assert_eq!(shown(&told), ["Ready=True:Provisioned"]);
+    assert_eq!(told.access_key_id.as_deref(), Some(key(1).as_str()));
+    assert_eq!((told.user_name, told.user_arn, told.issued_at), (None, None, None));
+    assert_eq!(told.endpoints.len(), 1);
+    let end = End::Blocked { reason: Reason::SourceSecretInvalid, message: "m".into() };
+    let expected = ["Ready=True:Provisioned", "Stalled=True:SourceSecretInvalid"];
+    assert_eq!(shown(&status(&goal, &world(Some(record.clone())), &end)), expected);
+    for stale in [
+        Record { source: None, ..record.clone() },
+        Record { data_hash: Some("another".into()), ..record.clone() },
+        Record { password_digests: BTreeMap::new(), ..record.clone() },
+    ] {
+        let told = status(&goal, &world(Some(stale)), &end);
+        assert_eq!(shown(&told)[0], "Ready=False:SourceSecretInvalid");
+    }
+    let from = serde_json::json!({ "secretRef": { "name": "vault" } });
+    let suspended = self::goal(|object| {
+        object.spec.access_key_from = Some(serde_json::from_value(from).unwrap());
+        object.spec.suspend = true;
+    });
+    let told = status(&suspended, &world(Some(record)), &done());
+    assert_eq!(shown(&told), ["Ready=True:Provisioned", "Suspended=True:Suspended"]);
+    assert_eq!((told.user_name, told.issued_at), (None, None));
+    let other = status(&suspended, &world(Some(Record { source: None, ..serving() })), &done());
+    assert_eq!(shown(&other)[0], "Ready=False:Provisioning");
+}
+
+#[test]
+fn the_event_of_a_derivation_names_key_secret_and_source() {
+    let (goal, record) = derived();
+    let mut world = world(Some(record.clone()));
+    world.did = vec![Step::WriteSecret(SecretWrite::Derive(record))];
+    let told = note(&goal, &world, &done(), &SesSmtpCredentialStatus::default()).unwrap();
+    assert_eq!((told.reason, told.warning), ("Derived", false));
+    for named in [key(1).as_str(), "Secret mailer", "Secret vault"] {
+        assert!(told.text.contains(named), "{}", told.text);
+    }
+}
+
 #[test]
 fn an_invalid_spec_is_stalled_and_deletion_is_told() {
     let invalid = goal(|object| object.spec.region = "me-south-1".into());

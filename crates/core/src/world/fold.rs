@@ -10,7 +10,9 @@ use crate::login::Login;
 use crate::secret::{Content, SecretFacts};
 use crate::step::{Effect, SecretWrite, Step};
 
-use super::{Applied, Fence, Listing, Minted, Publish, Rejected, SecretView, UserView, World};
+use super::{
+    Applied, Fence, Listing, Logins, Minted, Publish, Rejected, SecretView, SourceView, UserView, World,
+};
 
 impl World {
     /// The world after `step` had `effect`.
@@ -20,6 +22,10 @@ impl World {
             Effect::Done => self.done(step, now),
             Effect::Secret(facts) => self.secret_seen(step, *facts, now),
             Effect::NoSecret => self.absent(now),
+            Effect::Source(read) => {
+                self.memo.source = read.clone().ok();
+                self.source = SourceView::Read(read);
+            }
             Effect::User(facts) => self.found(facts, now),
             Effect::Listed(found) => self.user_listed(found, now),
             Effect::Keys(list) => self.listed(Listing { list, at: now }),
@@ -172,7 +178,8 @@ impl World {
         self.memo.seen.extend(facts.record.key.clone().into_iter().chain(previous));
         // An immutable Secret is read again each time, so that it stays reported.
         let changeable = facts.content.as_ref().is_some_and(|content| !content.immutable);
-        if changeable && facts.record.is_complete() && facts.is_consistent() {
+        let whole = facts.record.is_complete() || facts.record.is_derivation();
+        if changeable && whole && facts.is_consistent() {
             self.memo.believed = Some(facts.resource_version.clone());
         }
     }
@@ -204,6 +211,11 @@ impl World {
             }
             SecretWrite::Create(_) | SecretWrite::Publish(_) => self.published(now),
             SecretWrite::Release => self.teardown.secret_released = true,
+            // One key id may have been given with two secrets: what was known of it counts no longer.
+            SecretWrite::Derive(_) => {
+                self.memo.logins = Logins::default();
+                self.object.logins.clear();
+            }
             SecretWrite::Annotate(_) | SecretWrite::Repair { .. } => {}
         }
     }

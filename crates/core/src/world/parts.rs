@@ -8,6 +8,7 @@ use crate::iam::Blocker;
 use crate::key::KeyId;
 use crate::login::Login;
 use crate::secret::SecretFacts;
+use crate::source::SourceFacts;
 
 /// What this pass has put in force in IAM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,6 +236,8 @@ pub struct Memo {
     pub seen: BTreeSet<KeyId>,
     /// Version of the Secret whose data were read and found to be what the record says.
     pub believed: Option<String>,
+    /// The key that the source held when it was last read.
+    pub source: Option<Box<SourceFacts>>,
     /// When a call that may have made or published a key last had an unclear outcome.
     pub unclear: Option<Timestamp>,
     /// A sent mint or a publishing write did not succeed: keys may be left over.

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod change;
+mod derive;
 mod dice;
 mod drift;
 mod enumerate;

@@ -19,6 +19,7 @@ use crate::plan::{MAX_STEPS, next};
 use crate::record::Record;
 use crate::region::RegionName;
 use crate::secret::{create, filled, record_patch, release, rendered, replace};
+use crate::source::examine;
 use crate::step::{Effect, End, Probe, Refusal, SecretWrite, Step};
 use crate::world::{Memo, UserView, World};
 
@@ -58,7 +59,8 @@ impl Operator {
     pub fn begin(&mut self, sim: &mut Sim) -> Running {
         let nonce = format!("nonce-{}-{}", sim.passes, sim.calls);
         Running {
-            world: World::new(sim.facts.clone(), sim.cached(), self.memo.clone(), nonce, sim.now),
+            world: World::new(sim.facts.clone(), sim.cached(), self.memo.clone(), nonce, sim.now)
+                .watching(sim.watched_source()),
             goal: sim.goal(),
             live: None,
             minted: None,
@@ -159,6 +161,7 @@ impl Running {
     fn act(&mut self, sim: &mut Sim, step: &Step) -> Effect {
         match step {
             Step::ReadSecret => self.read(sim),
+            Step::ReadSource => self.read_source(sim),
             Step::AddFinalizer { account } => {
                 sim.facts.finalizer = true;
                 sim.facts.account = Some(account.clone());
@@ -178,6 +181,15 @@ impl Running {
     fn read(&mut self, sim: &mut Sim) -> Effect {
         self.live = sim.secret.clone();
         sim.seen().map_or(Effect::NoSecret, |facts| Effect::Secret(Box::new(facts)))
+    }
+
+    fn read_source(&mut self, sim: &Sim) -> Effect {
+        let Goal::Derive(derived) = &self.goal else { panic!("no source: {:?}", self.goal) };
+        let read = examine(sim.source.clone(), derived);
+        Effect::Source(read.map(|(facts, passwords)| {
+            self.minted = Some((facts.id.clone(), passwords));
+            Box::new(facts)
+        }))
     }
 
     fn mint(&mut self, sim: &mut Sim) -> Effect {
@@ -209,10 +221,7 @@ impl Running {
     }
 
     fn desired(&self) -> &Desired {
-        match &self.goal {
-            Goal::Serve(desired) => desired,
-            other => panic!("not to be served: {other:?}"),
-        }
+        self.goal.desired().unwrap_or_else(|| panic!("not to be served: {:?}", self.goal))
     }
 
     fn iam(&mut self, sim: &mut Sim, step: &Step) -> Result<Effect, Failure> {
@@ -254,6 +263,13 @@ impl Running {
             SecretWrite::Create(record) => {
                 let (record, data) = self.filled(record)?;
                 Some(create(self.desired(), &record, data))
+            }
+            SecretWrite::Derive(record) => {
+                let (record, data) = self.filled(record)?;
+                Some(match live {
+                    Some(live) => replace(live, self.desired(), &record, Some(data)),
+                    None => create(self.desired(), &record, data),
+                })
             }
             SecretWrite::Publish(record) => {
                 let (record, data) = self.filled(record)?;
@@ -298,7 +314,7 @@ impl Running {
         if lands {
             sim.judge_write(&step, &nonce);
         }
-        let created = matches!(write, SecretWrite::Placeholder(_) | SecretWrite::Create(_));
+        let created = secret.metadata.resource_version.is_none();
         if matches!(write, SecretWrite::Create(_)) {
             assert!(
                 matches!(self.world.user, UserView::Fresh { .. }),
@@ -315,9 +331,11 @@ impl Running {
 
 fn unclear(step: &Step) -> Effect {
     match step {
-        Step::ReadSecret | Step::WriteSecret(_) | Step::AddFinalizer { .. } | Step::RemoveFinalizer => {
-            Effect::Cluster(Refusal::Unclear)
-        }
+        Step::ReadSecret
+        | Step::ReadSource
+        | Step::WriteSecret(_)
+        | Step::AddFinalizer { .. }
+        | Step::RemoveFinalizer => Effect::Cluster(Refusal::Unclear),
         _ => Effect::Iam(Failure::Unclear),
     }
 }

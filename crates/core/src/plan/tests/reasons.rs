@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::derive;
 use super::process::{Operator, Outcome, Progress, Running};
 use super::sim::{Fault, Sim};
 use crate::api::{EndpointSpec, PolicySpec, RotationSpec, SesSmtpCredentialStatus};
@@ -15,7 +16,7 @@ use crate::step::{Effect, End, Refusal};
 use crate::test::key;
 
 /// What a message may end with: what somebody has to do, or that nobody has to do anything.
-const WAYS_OUT: [&str; 47] = [
+const WAYS_OUT: [&str; 55] = [
     // Nobody has to do anything.
     "it is tried again by itself",
     "it is tried again by itself; if it lasts, look at the AWS status page and the network path",
@@ -61,6 +62,15 @@ const WAYS_OUT: [&str; 47] = [
     "correct or remove it",
     "shorten it",
     "such as 2160h",
+    // The owner of a source has.
+    "ses-smtp.dev/access-key-source=true",
+    "or name another one in spec.accessKeyFrom.secretRef",
+    "fill it in",
+    "correct it",
+    "use an access key of an IAM user, whose id begins with AKIA",
+    "delete it, it is made again from Secret vault",
+    "and leave spec.deletionPolicy at Delete",
+    "give the object another spec.secret.name",
     // Of conditions beside Ready.
     "do what condition Stalled says",
     "open SES there once",
@@ -213,6 +223,8 @@ const SCENES: &[(Reason, Scene)] = &[
         operator.memo.retry = true;
         (sim, operator)
     }),
+    (Reason::SourceSecretInvalid, || derived(None)),
+    (Reason::TemporaryAccessKey, || derived(Some(3))),
     (Reason::LoginRejected, || logs_in(VerifyLogin::Auto, Some(Login::Refused))),
     (Reason::AccountNotSubscribed, || logs_in(VerifyLogin::Auto, Some(Login::NotSubscribed))),
     (Reason::AccountLimitExceeded, || of_iam("CreateUser", Failure::Limit)),
@@ -228,6 +240,20 @@ const SCENES: &[(Reason, Scene)] = &[
         })
     }),
 ];
+
+/// An object with somebody else's key, and the source number so and so.
+fn derived(source: Option<usize>) -> (Sim, Operator) {
+    let mut sim = derive::asked();
+    derive::put(&mut sim, source.map(derive::key_of));
+    (sim, Operator::default())
+}
+
+/// The same with another spec.
+fn derived_with(change: impl FnOnce(&mut crate::api::SesSmtpCredentialSpec)) -> (Sim, Operator) {
+    let (mut sim, operator) = derived(Some(0));
+    change(&mut sim.object.spec);
+    (sim, operator)
+}
 
 /// A user of the object's name is there, and isn't quite ours.
 fn taken(change: impl FnOnce(&mut crate::iam::UserSpec)) -> (Sim, Operator) {
@@ -310,6 +336,39 @@ const OTHER_WAYS: &[(Reason, Scene)] = &[
         })
     }),
     (Reason::InvalidSpec, || later(|sim| sim.object.spec.rotation = Some(lasting("1h", Some("1h"))))),
+    (Reason::SourceSecretInvalid, || derived(Some(4))),
+    (Reason::SourceSecretInvalid, || derived(Some(5))),
+    (Reason::SourceSecretInvalid, || derived(Some(6))),
+    (Reason::SourceSecretInvalid, || {
+        let (mut sim, operator) = derived(None);
+        derive::put_key(&mut sim, "", "");
+        (sim, operator)
+    }),
+    (Reason::SourceSecretInvalid, || {
+        let (mut sim, operator) = derived(Some(0));
+        sim.source.as_mut().unwrap().metadata.labels = None;
+        (sim, operator)
+    }),
+    (Reason::SecretImmutable, || {
+        let (mut sim, operator) = derive::made();
+        sim.edit(|secret| secret.immutable = Some(true));
+        derive::put(&mut sim, Some(derive::key_of(1)));
+        (sim, operator)
+    }),
+    (Reason::LoginRejected, || {
+        let (mut sim, operator) = derived(Some(0));
+        (sim.settings.verify_login, sim.ses) = (VerifyLogin::Auto, Some(Login::Refused));
+        (sim, operator)
+    }),
+    (Reason::AccountNotSubscribed, || {
+        let (mut sim, operator) = derived(Some(0));
+        (sim.settings.verify_login, sim.ses) = (VerifyLogin::Auto, Some(Login::NotSubscribed));
+        (sim, operator)
+    }),
+    (Reason::InvalidSpec, || derived_with(|spec| spec.policy = Some(from(&["*"])))),
+    (Reason::InvalidSpec, || {
+        derived_with(|spec| spec.access_key_from.as_mut().unwrap().secret_ref.name = "mailer".into())
+    }),
     (Reason::NotAllowed, || {
         let host = Some("mail.example.com".to_owned());
         later(|sim| sim.object.spec.endpoint = Some(EndpointSpec { host, port: None }))

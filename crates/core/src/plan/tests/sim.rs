@@ -15,7 +15,7 @@ use crate::desired::{Goal, Identity, Settings, VerifyLogin};
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::login::Login;
-use crate::names::{LABEL_CREDENTIAL, tag};
+use crate::names::{CONSENT, LABEL_CREDENTIAL, LABEL_SOURCE, tag};
 use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{Effect, Refusal, Step};
@@ -64,6 +64,8 @@ pub struct Sim {
     pub facts: ObjectFacts,
     pub account: Account,
     pub secret: Option<Secret>,
+    /// The Secret that somebody else's access key is in.
+    pub source: Option<Secret>,
     pub version: u64,
     pub cache: Cache,
     /// Calls made so far, pauses not counted.
@@ -114,6 +116,7 @@ impl Sim {
             facts: ObjectFacts { finalizer: false, account: None, logins: Vec::new() },
             account: Account::default(),
             secret: None,
+            source: None,
             version: 0,
             cache: Cache::Fresh,
             calls: 0,
@@ -183,6 +186,13 @@ impl Sim {
         }
     }
 
+    /// The version that the watch of sources shows: only of those whose owner consents.
+    pub fn watched_source(&self) -> Option<String> {
+        let metadata = &self.source.as_ref()?.metadata;
+        let consents = metadata.labels.as_ref()?.get(LABEL_SOURCE)? == CONSENT;
+        metadata.resource_version.clone().filter(|_| consents)
+    }
+
     // ---- the API server ----
 
     /// The key that the Secret's data name.
@@ -194,7 +204,7 @@ impl Sim {
         self.secret.as_ref().map(SecretFacts::of_secret)
     }
 
-    fn next_version(&mut self) -> String {
+    pub fn next_version(&mut self) -> String {
         self.version += 1;
         self.version.to_string()
     }
@@ -419,7 +429,7 @@ impl Sim {
     }
 }
 
-/// The n of `key(n)`.
+/// The n of `key(n)`; 0 for a key of somebody else's.
 pub fn number(id: &KeyId) -> u32 {
-    id.as_str().trim_start_matches("AKIAEXAMPLE").parse().unwrap()
+    id.as_str().strip_prefix("AKIAEXAMPLE").map_or(0, |digits| digits.parse().unwrap())
 }

@@ -227,7 +227,7 @@ fn object(
         },
         SecretWrite::Repair { record, render: false } => with(record),
         SecretWrite::Repair { record, render: true } => rendered(desired, with(record)),
-        SecretWrite::Release => panic!("not modelled"),
+        SecretWrite::Release | SecretWrite::Derive(_) => panic!("not modelled"),
     }
 }
 
