@@ -72,7 +72,7 @@ fn messages_at_admission_are_documented() {
 }
 
 /// Specs that admission lets pass and that can't be served.
-const REFUSED_LATER: [&str; 16] = [
+const REFUSED_LATER: [&str; 20] = [
     r#"{"region": "mx-central-1"}"#,
     r#"{"region": "eu-south-1"}"#,
     r#"{"region": "us-gov-west-1"}"#,
@@ -88,6 +88,10 @@ const REFUSED_LATER: [&str; 16] = [
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(username)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(password)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"u": "$(url)", WIDE}}}"#,
+    r#"{"region": "eu-central-1", "policy": {"recipients": ["*@xn--a.example"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws:ses:us-gov-west-1:123456789012:identity/example.com"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws-us-gov:ses:us-gov-west-1:123456789012:identity/example.com"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws:ses:us-east-1:123456789012:identity/example.com"]}}"#,
     r#"{"region": "eu-central-1", "policy": {"fromAddresses": LONG}}"#,
 ];
 

@@ -75,7 +75,7 @@ reasons! {
     LoginRejected Blocked "SES refuses the login of a key, although it had time to learn of it. In a rotation the new key is deleted again and the old one stays." "Look at the causes that the message lists; it is tried again by itself.";
     AccountNotSubscribed Blocked "The AWS account doesn't use SES in the Region." "The AWS admin: open SES in that Region.";
     AccountLimitExceeded Blocked "The AWS account holds as many users as it may." "The AWS admin: delete users or raise the quota.";
-    PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter addresses.";
+    PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter entries in the fields that the message names.";
     ForeignAttachment Blocked "Something that the operator didn't make keeps the IAM user from being deleted. It is left untouched." "The AWS admin: remove what the message names.";
 }
 
