@@ -168,6 +168,26 @@ fn links_lead_somewhere() {
     }
 }
 
+/// Each example is served, and becomes the policy that stands below it.
+#[test]
+fn examples_become_the_policies_below_them() {
+    let page = read("docs/policy.md");
+    let (objects, policies) = (blocks(&page, "yaml"), blocks(&page, "json"));
+    assert!(objects.len() == policies.len() && objects.len() > 2, "{} {}", objects.len(), policies.len());
+    for (object, policy) in objects.iter().zip(policies) {
+        let spec: Value = serde_saphyr::from_str::<Value>(object).unwrap()["spec"].take();
+        let Goal::Serve(desired) = goal(&spec.to_string()) else { panic!("not served: {object}") };
+        let made: Value = serde_json::from_str(&desired.policy.document).unwrap();
+        assert_eq!(made, serde_json::from_str::<Value>(policy).unwrap(), "{object}");
+    }
+}
+
+/// What stands between fences of a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
 fn reasons_page() -> String {
     let mut page = format!(
         "# Reasons\n\n\
