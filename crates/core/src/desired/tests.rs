@@ -164,13 +164,13 @@ fn a_long_name_is_hashed_in_the_label() {
 const EXAMPLE: &str = "arn:aws:ses:eu-central-1:123456789012:identity/example.com";
 const SHOP: &str = "arn:aws:ses:eu-central-1:123456789012:configuration-set/shop";
 
-fn limited(policy: Value) -> Result<Box<Desired>, Invalid> {
+fn limited(policy: &Value) -> Result<Box<Desired>, Invalid> {
     parse(json!({ "region": "eu-central-1", "policy": policy }), &settings())
 }
 
 #[test]
 fn every_field_of_the_policy_ends_up_in_it() {
-    let desired = limited(json!({
+    let desired = limited(&json!({
         "fromAddresses": ["*@Bücher.example", "*@xn--bcher-kva.example"],
         "feedbackAddresses": ["bounces@example.com"],
         "recipients": ["*@*.example.net"],
@@ -225,7 +225,7 @@ fn refuses_each_wrong_entry_of_the_policy_by_field_and_value() {
             "2001:db8::/64 for the network, or 2001:db8::1/128",
         ),
     ] {
-        let invalid = limited(json!({ field: [entry] })).unwrap_err();
+        let invalid = limited(&json!({ field: [entry] })).unwrap_err();
         assert_eq!(invalid.reason, reason, "{field} {entry}: {}", invalid.message);
         assert!(invalid.message.contains(says), "{field} {entry}: {}", invalid.message);
         assert!(invalid.message.contains(&format!("spec.policy.{field}")), "{}", invalid.message);
@@ -234,10 +234,10 @@ fn refuses_each_wrong_entry_of_the_policy_by_field_and_value() {
         ["fromAddresses", "feedbackAddresses", "recipients", "identities", "configurationSets", "sourceCidrs"]
     {
         let many = vec!["x"; 21];
-        let invalid = limited(json!({ field: many })).unwrap_err();
+        let invalid = limited(&json!({ field: many })).unwrap_err();
         assert_eq!(invalid.message, format!("spec.policy.{field} has 21 entries: list 20 at most"));
     }
-    let shown = limited(json!({ "recipients": ["x".repeat(10_000)] })).unwrap_err().message;
+    let shown = limited(&json!({ "recipients": ["x".repeat(10_000)] })).unwrap_err().message;
     assert!(shown.len() < 300, "{shown}");
 }
 
@@ -277,7 +277,7 @@ fn every_region_needs_an_identity() {
 #[test]
 fn a_policy_that_is_too_large_names_the_longest_fields_first() {
     let long: Vec<String> = (0..20).map(|n| format!("a{n:0100}@example.com")).collect();
-    let invalid = limited(json!({ "sourceCidrs": ["0.0.0.0/0"], "recipients": long })).unwrap_err();
+    let invalid = limited(&json!({ "sourceCidrs": ["0.0.0.0/0"], "recipients": long })).unwrap_err();
     assert_eq!(invalid.reason, Reason::PolicyTooLarge);
     let expected = "the policy has 2558 characters, IAM allows 2048: list fewer or shorter entries in \
                     spec.policy.recipients (about 2320), spec.policy.sourceCidrs (about 12), or use *@domain";
