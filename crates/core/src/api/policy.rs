@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{ADDRESS_PATTERN, Kind};
+use crate::policy::{ADDRESS_PATTERN, Kind, MAX_ADDRESS, MAX_ARN, MAX_ENTRIES, MAX_NETWORK};
 
 /// What addresses are told that are of no form.
 const ADDRESSES: &str = "each entry must be user@domain, *@domain, *@*.domain or *, with what stands before @ in ASCII and without quotes, $ or ?";
@@ -16,8 +16,8 @@ pub struct PolicySpec {
     /// compares with regard to case, and domains are written in lower case and punycode in the policy: so should be the sender of each mail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 320)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_ADDRESS)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(validation = Rule::new(address_rule()).message(ADDRESSES))]
@@ -26,8 +26,8 @@ pub struct PolicySpec {
     /// Where bounces may go (Return-Path, or the sender of the envelope), in the same forms. Empty: anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 320)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_ADDRESS)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(validation = Rule::new(address_rule()).message(ADDRESSES))]
@@ -37,8 +37,8 @@ pub struct PolicySpec {
     /// Bcc too. Empty: anybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 320)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_ADDRESS)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(validation = Rule::new(address_rule()).message(ADDRESSES))]
@@ -48,8 +48,8 @@ pub struct PolicySpec {
     /// SES sandbox all recipients, have to be listed as well: else SES answers `554 Access denied`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 420)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_ARN)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(validation = Rule::new(arn_rule(Kind::Identity)).message("each entry must be the ARN of one SES identity, such as arn:aws:ses:eu-central-1:123456789012:identity/example.com, without wildcards"))]
@@ -59,8 +59,8 @@ pub struct PolicySpec {
     /// configuration set has to be listed as well: else SES answers `554 Access denied`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 420)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_ARN)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(validation = Rule::new(arn_rule(Kind::ConfigurationSet)).message("each entry must be the ARN of one SES configuration set, such as arn:aws:ses:eu-central-1:123456789012:configuration-set/shop, without wildcards"))]
@@ -70,8 +70,8 @@ pub struct PolicySpec {
     /// NAT's public address. Empty: anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 43)),
+        length(max = MAX_ENTRIES),
+        inner(length(min = 1, max = MAX_NETWORK)),
         extend("x-kubernetes-list-type" = "set")
     )]
     #[x_kube(
