@@ -73,7 +73,7 @@ fn messages_at_admission_are_documented() {
 }
 
 /// Specs that admission lets pass and that can't be served.
-const REFUSED_LATER: [&str; 16] = [
+const REFUSED_LATER: [&str; 20] = [
     r#"{"region": "mx-central-1"}"#,
     r#"{"region": "eu-south-1"}"#,
     r#"{"region": "us-gov-west-1"}"#,
@@ -89,6 +89,10 @@ const REFUSED_LATER: [&str; 16] = [
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(username)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"x": "$(password)"}}}"#,
     r#"{"region": "eu-central-1", "secret": {"data": {"u": "$(url)", WIDE}}}"#,
+    r#"{"region": "eu-central-1", "policy": {"recipients": ["*@xn--a.example"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws:ses:us-gov-west-1:123456789012:identity/example.com"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws-us-gov:ses:us-gov-west-1:123456789012:identity/example.com"]}}"#,
+    r#"{"region": "eu-central-1", "policy": {"identities": ["arn:aws:ses:us-east-1:123456789012:identity/example.com"]}}"#,
     r#"{"region": "eu-central-1", "policy": {"fromAddresses": LONG}}"#,
 ];
 
@@ -188,6 +192,26 @@ fn links_lead_somewhere() {
             assert!(folder.join(&target).exists(), "{}: {target} is not there", page.display());
         }
     }
+}
+
+/// Each example is served, and becomes the policy that stands below it.
+#[test]
+fn examples_become_the_policies_below_them() {
+    let page = read("docs/policy.md");
+    let (objects, policies) = (blocks(&page, "yaml"), blocks(&page, "json"));
+    assert!(objects.len() == policies.len() && objects.len() > 2, "{} {}", objects.len(), policies.len());
+    for (object, policy) in objects.iter().zip(policies) {
+        let spec: Value = serde_saphyr::from_str::<Value>(object).unwrap()["spec"].take();
+        let Goal::Serve(desired) = goal(&spec.to_string()) else { panic!("not served: {object}") };
+        let made: Value = serde_json::from_str(&desired.policy.document).unwrap();
+        assert_eq!(made, serde_json::from_str::<Value>(policy).unwrap(), "{object}");
+    }
+}
+
+/// What stands between fences of a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
 fn reasons_page() -> String {

@@ -99,7 +99,7 @@ async fn admission_refuses_what_can_t_be() {
         ("twice", "{region: eu-central-1, policy: {fromAddresses: ['*', '*']}}", "uplicate"),
         ("wide", "{region: eu-central-1, policy: {fromAddresses: ['a?@example.com']}}", "$ or ?"),
         ("unknown", "{region: eu-central-1, foo: 1}", ".spec.foo"),
-        ("nested", "{region: eu-central-1, policy: {identities: [x]}}", ".spec.policy.identities"),
+        ("nested", "{region: eu-central-1, policy: {statements: [x]}}", ".spec.policy.statements"),
         ("number", "{region: 1}", "spec.region"),
         ("scalar", "{region: eu-central-1, policy: {fromAddresses: '*'}}", "fromAddresses"),
         ("type", "{region: eu-central-1, suspend: 'yes'}", ".spec.suspend"),
@@ -155,7 +155,7 @@ async fn what_can_t_be_served_is_stalled_and_named() {
             "mail.example.com",
         ),
         ("port", "{region: eu-central-1, endpoint: {port: 26}}", "NotAllowed", "26"),
-        ("large", large.as_str(), "PolicyTooLarge", "IAM allows 2048"),
+        ("large", large.as_str(), "PolicyTooLarge", "IAM allows 2048: list fewer or shorter entries"),
         ("label", "{region: eu-central-1, secret: {labels: {team: 'a b'}}}", "InvalidSpec", "team"),
     ];
     for (name, spec, reason, expected) in table {

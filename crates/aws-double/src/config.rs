@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::account::Settings;
+use crate::smtp::domain;
 
 /// AWS's documentation key, the default caller's.
 pub const CALLER_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -76,9 +77,13 @@ pub struct Bucket {
 pub struct Ses {
     /// Accounts without SES: their logins answer 535 `Account not subscribed to SES`.
     pub unsubscribed: Vec<String>,
-    /// Verified identities, addresses or domains. Empty: every sender is verified.
+    /// Verified identities, addresses or domains. Empty: every sender is verified. Recipients that are
+    /// one of them must be allowed as the sender is.
     pub identities: Vec<String>,
-    /// Configuration set that takes part in every send, and must be allowed too.
+    /// The account is in the sandbox: recipients must be verified too.
+    pub sandbox: bool,
+    /// Default configuration set of every identity. It takes part in a send whose mail names no other,
+    /// and must be allowed then.
     pub configuration_set: Option<String>,
     /// A connection may stay silent for so long before 451 closes it.
     pub idle: Duration,
@@ -89,9 +94,18 @@ impl Default for Ses {
         Self {
             unsubscribed: Vec::new(),
             identities: Vec::new(),
+            sandbox: false,
             configuration_set: None,
             idle: Duration::from_mins(5),
         }
+    }
+}
+
+impl Ses {
+    /// The verified identity that stands for an address: the address itself before its domain.
+    pub(crate) fn identity_of(&self, address: &str) -> Option<&str> {
+        let find = |name: &str| self.identities.iter().find(|id| id.eq_ignore_ascii_case(name));
+        find(address).or_else(|| find(domain(address))).map(String::as_str)
     }
 }
 

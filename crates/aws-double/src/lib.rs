@@ -16,7 +16,7 @@ mod fault;
 mod http;
 mod iam;
 mod journal;
-mod policy;
+pub mod policy;
 mod rng;
 mod sigv4;
 mod smtp;

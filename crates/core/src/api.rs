@@ -3,6 +3,8 @@
 //! Owns the schema that users see. Defaults that need cluster state, and rules that depend on the
 //! operator's settings, live in [`crate::desired`].
 
+mod policy;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -10,6 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, CustomResourceExt as _, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use policy::PolicySpec;
 
 /// What is asked for: a working SES SMTP credential for one Region, in a Secret of the namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -223,11 +227,6 @@ fn regions_rule() -> String {
     format!("self.all(r, r.matches(r\"{}\"))", crate::region::REGION_PATTERN)
 }
 
-/// CEL: every entry is a sender pattern.
-fn address_rule() -> String {
-    format!("self.all(a, a.matches(r\"{}\"))", crate::policy::ADDRESS_PATTERN)
-}
-
 /// CEL: no key of the map is in a domain that belongs to Kubernetes or to the operator.
 const RESERVED_KEYS: &str = r"self.all(k, k.startsWith('app.kubernetes.io/') ? k != 'app.kubernetes.io/managed-by' : !k.matches('^([^/]*[.])?(ses-smtp[.]dev|kubernetes[.]io|k8s[.]io)/'))";
 
@@ -274,21 +273,6 @@ fn overlap_rule() -> String {
     let unless =
         both.map(|field| format!("!has(self.{field}) || !self.{field}.matches('{DURATION_PATTERN}')"));
     format!("{} || duration(self.overlap) < duration(self.interval)", unless.join(" || "))
-}
-
-/// What the credential may be used for.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicySpec {
-    /// Whom mail may be sent as: `user@domain`, `*@domain`, `*@*.domain` or `*`. Empty: anybody.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 20),
-        inner(length(min = 1, max = 320)),
-        extend("x-kubernetes-list-type" = "set")
-    )]
-    #[x_kube(validation = Rule::new(address_rule()).message("each entry must be user@domain, *@domain, *@*.domain or *, in ASCII, without quotes, $ or ?"))]
-    pub from_addresses: Vec<String>,
 }
 
 /// What becomes of user and keys when the object is deleted.

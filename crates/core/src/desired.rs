@@ -4,6 +4,7 @@
 //! spec, metadata and settings; never the status.
 
 mod checks;
+mod policy;
 mod rotation;
 #[cfg(test)]
 mod tests;
@@ -115,6 +116,8 @@ pub struct Desired {
     pub layout: Layout,
     /// The user's policy.
     pub policy: Policy,
+    /// What mail SES will refuse because of the policy although its author may expect it to pass; empty if none.
+    pub caution: String,
     /// When the key is replaced without being broken.
     pub rotation: Rotation,
     /// Keys that must not stay usable.
@@ -234,7 +237,8 @@ impl Desired {
             rotation: Rotation::parse(&rotation, &identity.owner.uid, settings)?,
             revoked: spec.revoked_keys.iter().filter_map(|id| KeyId::parse(id)).collect(),
             verify_login: settings.verify_login,
-            policy: checks::policy(spec)?,
+            policy: policy::parse(spec, &endpoints, settings)?,
+            caution: policy::caution(spec),
             layout: checks::layout(spec, &endpoints)?,
             labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,
             annotations: checks::metadata("annotations", secret.annotations, |_| true)?,

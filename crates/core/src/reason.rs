@@ -61,7 +61,7 @@ reasons! {
     NotAllowed Blocked "The spec asks for something that the operator's admin doesn't allow." "The object's author: use one of the values in the message; or the admin: allow it.";
     RegionHasNoSmtpEndpoint Blocked "SES has no SMTP endpoint in the Region." "The object's author: choose another Region.";
     RegionUnknown Blocked "Nothing is known of an SMTP endpoint in the Region." "Check the spelling; or the admin: list the Region in the endpoints file.";
-    PartitionMismatch Blocked "The Region is in another AWS partition than the operator's account." "Use a Region of the account's partition, or another operator.";
+    PartitionMismatch Blocked "The Region, or an ARN in `spec.policy`, is in another AWS partition than the operator's account." "Use a Region and ARNs of the account's partition, or another operator.";
     AccountMismatch Blocked "The operator's AWS credentials are of another account than the one where the user was made." "The admin: give the operator credentials of the account that the message names.";
     SecretNotOwned Blocked "A Secret of that name exists and is not this object's. It is left untouched, and nothing is done in AWS." "Rename one of the two, or delete the Secret.";
     SecretImmutable Blocked "The Secret is marked immutable, so its data can't be changed." "Delete the Secret; it is made again with a new key.";
@@ -77,7 +77,7 @@ reasons! {
     LoginRejected Blocked "SES refuses the login of a key, although it had time to learn of it. In a rotation the new key is deleted again and the old one stays." "Look at the causes that the message lists; it is tried again by itself.";
     AccountNotSubscribed Blocked "The AWS account doesn't use SES in the Region." "The AWS admin: open SES in that Region.";
     AccountLimitExceeded Blocked "The AWS account holds as many users as it may." "The AWS admin: delete users or raise the quota.";
-    PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter addresses.";
+    PolicyTooLarge Blocked "The policy would be larger than IAM allows." "The object's author: list fewer or shorter entries in the fields that the message names.";
     ForeignAttachment Blocked "Something that the operator didn't make keeps the IAM user from being deleted. It is left untouched." "The AWS admin: remove what the message names.";
 }
 

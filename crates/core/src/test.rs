@@ -72,3 +72,8 @@ pub fn record(key: &KeyId) -> Record {
         ..Record::default()
     }
 }
+
+/// A sending policy for one sender.
+pub fn policy(sender: &str) -> crate::api::PolicySpec {
+    crate::api::PolicySpec { from_addresses: vec![sender.to_owned()], ..Default::default() }
+}

@@ -14,6 +14,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use tempfile::TempDir;
 
+use crate::mail::Letter;
 use crate::operator::Launch;
 use crate::{Credential, Error, Object, condition, eventually};
 
@@ -241,6 +242,14 @@ impl Bed {
         let session = tokio::task::spawn_blocking(move || crate::mail::login(&with, &ca).map(|_| ()));
         session.await.map_err(|error| Error::Wrong(error.to_string()))??;
         Ok(credential)
+    }
+
+    /// Logs in with what the Secret of that name holds, and sends.
+    pub async fn send(&self, namespace: &str, name: &str, letter: Letter<'static>) -> Result<(), Error> {
+        let (with, ca) = (self.credential(namespace, name).await?, self.aws.ca_pem().to_owned());
+        let sent =
+            tokio::task::spawn_blocking(move || crate::mail::login(&with, &ca)?.post(&letter).map(|_| ()));
+        sent.await.map_err(|error| Error::Wrong(error.to_string()))?
     }
 
     /// Takes every finalizer off an object, as somebody in a hurry does.

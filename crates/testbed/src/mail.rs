@@ -21,6 +21,42 @@ pub struct Session {
     pub answers: Vec<String>,
 }
 
+/// A short message.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// Its sender.
+    pub from: &'a str,
+    /// Where bounces go: the sender of the envelope.
+    pub bounces: &'a str,
+    /// Its recipients.
+    pub to: &'a [&'a str],
+    /// The configuration set that it asks for.
+    pub configuration_set: Option<&'a str>,
+}
+
+impl Default for Letter<'_> {
+    fn default() -> Self {
+        Self {
+            from: "a@example.com",
+            bounces: "a@example.com",
+            to: &["b@example.net"],
+            configuration_set: None,
+        }
+    }
+}
+
+impl Letter<'_> {
+    fn text(&self) -> String {
+        let set = self.configuration_set.map(|set| format!("X-SES-CONFIGURATION-SET: {set}\r\n"));
+        format!(
+            "From: {}\r\nTo: {}\r\n{}Subject: hello\r\n\r\nSent with the Secret's credential.\r\n",
+            self.from,
+            self.to.join(", "),
+            set.unwrap_or_default()
+        )
+    }
+}
+
 /// Logs in over STARTTLS, trusting the given CA only.
 pub fn login(credential: &Credential, ca_pem: &str) -> Result<Session, Error> {
     let hello = ClientId::Domain("mailer.example.com".to_owned());
@@ -37,13 +73,16 @@ pub fn login(credential: &Credential, ca_pem: &str) -> Result<Session, Error> {
 
 impl Session {
     /// Sends a short message and ends the session.
-    pub fn send(mut self, from: &str, to: &str) -> Result<Vec<String>, Error> {
+    pub fn send(self, from: &str, to: &str) -> Result<Vec<String>, Error> {
+        self.post(&Letter { from, bounces: from, to: &[to], ..Letter::default() })
+    }
+
+    /// Sends a message and ends the session.
+    pub fn post(mut self, letter: &Letter<'_>) -> Result<Vec<String>, Error> {
         let address = |text: &str| text.parse::<Address>().map_err(failed);
-        let envelope = Envelope::new(Some(address(from)?), vec![address(to)?]).map_err(failed)?;
-        let message = format!(
-            "From: {from}\r\nTo: {to}\r\nSubject: hello\r\n\r\nSent with the Secret's credential.\r\n"
-        );
-        let answer = self.connection.send(&envelope, message.as_bytes()).map_err(failed)?;
+        let to: Result<Vec<Address>, Error> = letter.to.iter().map(|to| address(to)).collect();
+        let envelope = Envelope::new(Some(address(letter.bounces)?), to?).map_err(failed)?;
+        let answer = self.connection.send(&envelope, letter.text().as_bytes()).map_err(failed)?;
         self.answers.push(line("DATA", &answer));
         let answer = self.connection.quit().map_err(failed)?;
         self.answers.push(line("QUIT", &answer));

@@ -31,7 +31,7 @@ fn one(operator: &str, key: &str, want: &Value, context: &Context) -> bool {
     };
     let found = context.values(key);
     if operator == "Null" {
-        return texts(want).contains(&if found.is_none() { "true" } else { "false" });
+        return texts(want).contains(&if found.is_none_or(<[String]>::is_empty) { "true" } else { "false" });
     }
     let (operator, negated) = split_not(operator);
     let Some(test) = test(operator) else { return false };

@@ -12,10 +12,12 @@ use pattern::Pattern;
 
 /// Context keys by lower-case name. IAM's condition keys ignore case; their values do not.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Context(BTreeMap<String, Vec<String>>);
+pub struct Context(BTreeMap<String, Vec<String>>);
 
 impl Context {
-    pub(crate) fn with(mut self, key: &str, values: Vec<String>) -> Self {
+    /// The context with a key and its values: one, or several of a multi-valued key.
+    #[must_use]
+    pub fn with(mut self, key: &str, values: Vec<String>) -> Self {
         self.0.insert(key.to_lowercase(), values);
         self
     }
@@ -35,10 +37,13 @@ impl Context {
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Question<'a> {
-    pub(crate) action: &'a str,
-    pub(crate) resource: &'a str,
-    pub(crate) context: &'a Context,
+pub struct Question<'a> {
+    /// The action, such as `ses:SendRawEmail`.
+    pub action: &'a str,
+    /// The ARN that it is about, or `*`.
+    pub resource: &'a str,
+    /// What is known of the request.
+    pub context: &'a Context,
 }
 
 /// What a set of documents says.
@@ -50,7 +55,7 @@ enum Verdict {
 }
 
 /// Whether the identity policies allow it, the boundary (if there is one) too, and nothing denies it.
-pub(crate) fn allows(identity: &[&str], boundary: Option<&str>, question: &Question<'_>) -> bool {
+pub fn allows(identity: &[&str], boundary: Option<&str>, question: &Question<'_>) -> bool {
     let bounded = boundary.is_none_or(|text| verdict(&[text], question) == Verdict::Allow);
     bounded && verdict(identity, question) == Verdict::Allow
 }
@@ -144,6 +149,9 @@ mod tests {
             (r#"{"ForAllValues:StringLike":{"ses:Recipients":"*@b.example"}}"#, "a@example.com", true),
             (r#"{"ForAllValues:StringLike":{"ses:Recipients":"*@c.example"}}"#, "a@example.com", false),
             (r#"{"ForAnyValue:StringLike":{"ses:Recipients":"y@*"}}"#, "a@example.com", true),
+            (r#"{"Null":{"ses:Recipients":"false"}}"#, "a@example.com", true),
+            (r#"{"Null":{"ses:FeedbackAddress":"false"}}"#, "a@example.com", false),
+            (r#"{"Null":{"ses:FeedbackAddress":"true"}}"#, "a@example.com", true),
             (r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","127.0.0.0/8"]}}"#, "a@example.com", true),
             (r#"{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#, "a@example.com", false),
             (r#"{"StringEquals":{"ses:FeedbackAddress":"x@y"}}"#, "a@example.com", false),
@@ -158,6 +166,22 @@ mod tests {
                 "{condition} {from}"
             );
         }
+    }
+
+    /// A key without values counts as absent: for all of none anything is true.
+    #[test]
+    fn all_of_none_needs_a_null_check() {
+        let all = r#""ForAllValues:StringLike":{"ses:Recipients":"*@b.example"}"#;
+        let alone = document("Allow", "ses:SendRawEmail", &format!("{{{all}}}"));
+        let guarded = document(
+            "Allow",
+            "ses:SendRawEmail",
+            &format!(r#"{{{all},"Null":{{"ses:Recipients":"false"}}}}"#),
+        );
+        assert!(ask(&[&alone], None, "a@example.com", &[]));
+        assert!(!ask(&[&guarded], None, "a@example.com", &[]));
+        assert!(ask(&[&guarded], None, "a@example.com", &["x@b.example"]));
+        assert!(!ask(&[&guarded], None, "a@example.com", &["x@b.example", "x@c.example"]));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use derive::password;
+pub(crate) use send::domain;
 use session::{End, Session};
 use talk::Talk;
 

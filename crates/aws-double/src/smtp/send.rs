@@ -133,19 +133,22 @@ impl Session {
                 ));
             }
         }
-        self.verified(&draft.from)
+        self.verified(draft)
     }
 
-    fn verified(&self, from: &str) -> std::result::Result<(), String> {
-        let identities = &self.endpoint.shared.config.ses.identities;
-        let known = |id: &String| id.eq_ignore_ascii_case(from) || id.eq_ignore_ascii_case(domain(from));
-        if identities.is_empty() || identities.iter().any(known) {
+    /// The sender must be verified, in the sandbox the recipients too.
+    fn verified(&self, draft: &Draft<'_>) -> std::result::Result<(), String> {
+        let ses = &self.endpoint.shared.config.ses;
+        let recipients = draft.envelope.to.iter().filter(|_| ses.sandbox);
+        let addresses = std::iter::once(&draft.from).chain(recipients).map(String::as_str);
+        let failed: Vec<&str> = addresses.filter(|address| ses.identity_of(address).is_none()).collect();
+        if ses.identities.is_empty() || failed.is_empty() {
             return Ok(());
         }
-        let region = self.endpoint.region.to_uppercase();
+        let (region, failed) = (self.endpoint.region.to_uppercase(), failed.join(", "));
         Err(format!(
             "554 Message rejected: Email address is not verified. \
-             The following identities failed the check in region {region}: {from}"
+             The following identities failed the check in region {region}: {failed}"
         ))
     }
 
@@ -164,18 +167,19 @@ impl Session {
         }
     }
 
-    /// Everything that takes part in the send: the identity, and the configuration set if any.
+    /// Everything that takes part in the send: the sender's identity, recipients that are identities of the
+    /// account, and the configuration set if any.
     fn resources(&self, draft: &Draft<'_>) -> Vec<String> {
         let ses = &self.endpoint.shared.config.ses;
         let arn = |kind: &str, name: &str| {
             format!("arn:aws:ses:{}:{}:{kind}/{name}", self.endpoint.region, draft.sender.account)
         };
-        let address = ses.identities.iter().any(|id| id.eq_ignore_ascii_case(&draft.from));
-        let identity = if address { draft.from.as_str() } else { domain(&draft.from) };
+        let unknown = domain(&draft.from).to_lowercase();
+        let sender = ses.identity_of(&draft.from).unwrap_or(&unknown);
+        let recipients = draft.envelope.to.iter().filter_map(|to| ses.identity_of(to));
         let set = draft.headers.get("X-SES-CONFIGURATION-SET").or(ses.configuration_set.as_deref());
-        let mut resources = vec![arn("identity", identity)];
-        resources.extend(set.map(|set| arn("configuration-set", set)));
-        resources
+        let identities = std::iter::once(sender).chain(recipients).map(|name| arn("identity", name));
+        identities.chain(set.map(|set| arn("configuration-set", set))).collect()
     }
 
     fn mail_of(&self, world: &mut World, draft: &Draft<'_>) -> Mail {
@@ -205,7 +209,7 @@ fn permitted(account: &Account, user: &str, question: &Question<'_>) -> bool {
     policy::allows(&documents, boundary, question)
 }
 
-fn domain(address: &str) -> &str {
+pub(crate) fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, domain)| domain)
 }
 

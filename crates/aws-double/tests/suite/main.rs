@@ -9,6 +9,7 @@ mod faults;
 mod lifecycle;
 mod rights;
 mod rules;
+mod sending;
 mod smtp;
 mod support;
 mod timing;

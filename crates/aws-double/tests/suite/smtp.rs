@@ -5,14 +5,16 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use aws_double::{Config, Double, Fault, FaultKind};
-use lettre::message::Mailbox;
+use lettre::address::Envelope;
+use lettre::message::Mailboxes;
+use lettre::message::header::{HeaderName, HeaderValue, To};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Message, SmtpTransport, Transport as _};
 
 use crate::support::{FROM_EXAMPLE, mailer, start};
 
-const REGION: &str = "eu-west-1";
+pub const REGION: &str = "eu-west-1";
 
 #[derive(Clone, Copy)]
 pub enum Form {
@@ -25,6 +27,9 @@ pub struct Attempt {
     tls: Tls,
     credentials: (String, String),
     from: String,
+    to: Vec<String>,
+    bounces: String,
+    configuration_set: Option<String>,
     mechanism: Mechanism,
 }
 
@@ -44,12 +49,40 @@ impl Attempt {
             tls,
             credentials,
             from: "Sender <a@example.com>".to_owned(),
+            to: vec!["b@example.net".to_owned()],
+            bounces: "a@example.com".to_owned(),
+            configuration_set: None,
             mechanism: Mechanism::Plain,
         }
     }
 
-    fn from(self, from: &str) -> Self {
+    pub fn from(self, from: &str) -> Self {
         Self { from: from.to_owned(), ..self }
+    }
+
+    pub fn to(self, to: &[&str]) -> Self {
+        Self { to: to.iter().map(|to| (*to).to_owned()).collect(), ..self }
+    }
+
+    pub fn bounces(self, bounces: &str) -> Self {
+        Self { bounces: bounces.to_owned(), ..self }
+    }
+
+    pub fn configuration_set(self, name: &str) -> Self {
+        Self { configuration_set: Some(name.to_owned()), ..self }
+    }
+
+    fn message(&self) -> Message {
+        let to = self.to.iter().map(|to| to.parse().unwrap()).collect();
+        let envelope = Envelope::new(Some(self.bounces.parse().unwrap()), to).unwrap();
+        let mail = Message::builder().from(self.from.parse().unwrap()).envelope(envelope).subject("x");
+        let to: Mailboxes = self.to.join(", ").parse().unwrap();
+        let mut mail = mail.mailbox(To::from(to)).body("line\n.dot\n".to_owned()).unwrap();
+        if let Some(set) = &self.configuration_set {
+            let name = HeaderName::new_from_ascii_str("X-SES-CONFIGURATION-SET");
+            mail.headers_mut().insert_raw(HeaderValue::new(name, set.clone()));
+        }
+        mail
     }
 
     fn mechanism(self, mechanism: Mechanism) -> Self {
@@ -59,9 +92,7 @@ impl Attempt {
     /// Sends a mail; the reply's code and text, if there was one.
     pub async fn send(self) -> Result<String, String> {
         tokio::task::spawn_blocking(move || {
-            let to: Mailbox = "b@example.net".parse().unwrap();
-            let mail = Message::builder().from(self.from.parse().unwrap()).to(to).subject("x");
-            let mail = mail.body("line\n.dot\n".to_owned()).unwrap();
+            let mail = self.message();
             let (id, password) = self.credentials;
             let transport = SmtpTransport::builder_dangerous("localhost")
                 .port(self.port)

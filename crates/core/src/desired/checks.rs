@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::{DERIVE_EXCLUDES, DeletionPolicy, SOURCE_IS_TARGET, SesSmtpCredentialSpec};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::layout::Layout;
-use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
+use crate::policy::Address;
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
 use crate::source::Source;
@@ -15,7 +15,7 @@ use super::{Identity, Invalid, MAX_LABEL, Settings};
 /// Most additional Regions.
 pub const MAX_ADDITIONAL: usize = 20;
 
-fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
+pub fn invalid<T>(reason: Reason, message: String) -> Result<T, Invalid> {
     Err(Invalid { reason, message })
 }
 
@@ -164,50 +164,15 @@ pub fn source(spec: &SesSmtpCredentialSpec, identity: &Identity) -> Result<Optio
     }))
 }
 
-pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
-    let addresses = spec.policy.as_ref().map(|policy| policy.from_addresses.as_slice()).unwrap_or_default();
-    if addresses.len() > MAX_ADDRESSES {
-        let message = format!(
-            "spec.policy.fromAddresses has {} entries: list {MAX_ADDRESSES} at most",
-            addresses.len()
-        );
-        return invalid(Reason::InvalidSpec, message);
-    }
-    let senders: Result<Vec<Sender>, Invalid> = addresses.iter().map(|text| sender(text)).collect();
-    let policy = Policy::new(&senders?);
-    match policy.excess() {
-        None => Ok(policy),
-        Some(size) => invalid(
-            Reason::PolicyTooLarge,
-            format!(
-                "the policy for spec.policy.fromAddresses has {size} characters, IAM allows {MAX_POLICY}: \
-                 list fewer or shorter addresses, or use *@domain"
-            ),
-        ),
-    }
-}
-
 /// What the Secret's data are to be.
 pub fn layout(spec: &SesSmtpCredentialSpec, endpoints: &Endpoints) -> Result<Layout, Invalid> {
     let secret = spec.secret.clone().unwrap_or_default();
     let senders = spec.policy.iter().flat_map(|policy| &policy.from_addresses);
-    let plain = senders.map(String::as_str).find(|address| !address.contains('*'));
-    Layout::choose(secret.preset.as_deref(), &secret.data, endpoints, plain)
+    // As the policy has it: a mail from another spelling would be refused.
+    let mut taken = senders.filter_map(|text| Address::parse(text));
+    let plain = taken.find(|address| !address.as_str().contains('*'));
+    Layout::choose(secret.preset.as_deref(), &secret.data, endpoints, plain.as_ref().map(Address::as_str))
         .map_err(|message| Invalid { reason: Reason::InvalidSpec, message })
-}
-
-fn sender(text: &str) -> Result<Sender, Invalid> {
-    Sender::parse(text).map_or_else(
-        || {
-            let shown: String = text.chars().take(80).collect();
-            let forms = "user@domain, *@domain, *@*.domain or *";
-            invalid(
-                Reason::InvalidSpec,
-                format!("spec.policy.fromAddresses {shown:?} is not allowed: use {forms}"),
-            )
-        },
-        Ok,
-    )
 }
 
 /// Labels or annotations that the API server will take: found out before a key is made, not after.

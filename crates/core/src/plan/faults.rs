@@ -99,7 +99,9 @@ fn limit(identity: &Identity, step: &Step) -> Step {
         ),
         Step::PutPolicy => blocked(
             Reason::PolicyTooLarge,
-            format!("IAM refuses the policy of user {user} as too large: list fewer or shorter addresses"),
+            format!(
+                "IAM refuses the policy of user {user} as too large: list fewer or shorter entries in spec.policy"
+            ),
         ),
         Step::MintKey => blocked(
             Reason::KeyQuotaExceeded,

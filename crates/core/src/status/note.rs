@@ -36,8 +36,28 @@ pub fn note(goal: &Goal, world: &World, end: &End, before: &SesSmtpCredentialSta
         End::Done { .. } | End::Wait { .. } => None,
     };
     let scene = Scene { identity: goal.identity(), world };
-    let note = stalled.or_else(|| RULES.iter().find_map(|rule| rule(&scene)))?;
+    let note = stalled
+        .or_else(|| RULES.iter().find_map(|rule| rule(&scene)).map(|note| cautious(note, goal, &scene)))?;
     Some(Note { text: note.text.chars().scan(0, fits).collect(), ..note })
+}
+
+/// Makes a Warning of what the pass has to tell, if it put a policy with which mail may fail that is expected to pass. A
+/// policy that is only restored says it no second time.
+fn cautious(note: Note, goal: &Goal, scene: &Scene) -> Note {
+    let caution = match goal {
+        Goal::Serve(desired) if scene.did(|step| *step == Step::PutPolicy) && !scene.world.drift => {
+            desired.caution.as_str()
+        }
+        _ => "",
+    };
+    if caution.is_empty() {
+        return note;
+    }
+    Note {
+        warning: true,
+        text: format!("{}. SES answers 554 Access denied to more than may be meant: {caution}", note.text),
+        ..note
+    }
 }
 
 fn stalled(reason: Reason, message: &str, before: &SesSmtpCredentialStatus) -> Option<Note> {

@@ -325,3 +325,33 @@ fn a_warning_is_given_once_for_a_reason() {
     let before = status(&goal, &world, &blocked());
     assert_eq!(note(&goal, &world, &blocked(), &before), None);
 }
+
+#[test]
+fn a_policy_with_a_trap_is_told_once_as_a_warning() {
+    let mut desired = serve();
+    desired.caution = "list more".into();
+    let goal = Goal::Serve(desired);
+    let told = |steps: Vec<Step>, drift| {
+        let mut world = world(Some(serving()));
+        (world.did, world.drift) = (steps, drift);
+        note(&goal, &world, &done(), &SesSmtpCredentialStatus::default())
+    };
+    let create = Step::WriteSecret(SecretWrite::Create(Record::default()));
+    for (steps, reason) in [
+        (vec![Step::CreateUser, Step::PutPolicy, Step::MintKey, create], "Provisioned"),
+        (vec![Step::PutPolicy], "PolicyUpdated"),
+    ] {
+        let note = told(steps, false).unwrap();
+        assert_eq!((note.warning, note.reason), (true, reason));
+        assert!(
+            note.text.ends_with("554 Access denied to more than may be meant: list more"),
+            "{}",
+            note.text
+        );
+    }
+    let restored = told(vec![Step::PutPolicy], true).unwrap();
+    assert_eq!((restored.warning, restored.reason), (false, "DriftRepaired"));
+    let retired = told(vec![Step::DeactivateKey(key(2))], false).unwrap();
+    assert!(!retired.warning && !retired.text.contains("554"));
+    assert_eq!(told(Vec::new(), false), None);
+}

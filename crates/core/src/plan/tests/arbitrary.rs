@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::QUARANTINE;
 use super::process::{Operator, word};
 use super::sim::Sim;
-use crate::api::{DeletionPolicy, EndpointSpec, PolicySpec};
+use crate::api::{DeletionPolicy, EndpointSpec};
 use crate::desired::VerifyLogin;
 use crate::iam::KeyStatus;
 use crate::login::{Login, Trouble};
@@ -202,7 +202,7 @@ fn on_object(sim: &mut Sim, change: &Change) {
             spec.additional_regions = others.map(|region| (*region).to_owned()).collect();
         }
         Change::Port => spec.endpoint = Some(EndpointSpec { host: None, port: Some(465) }),
-        Change::Policy => spec.policy = Some(PolicySpec { from_addresses: vec!["a@example.com".into()] }),
+        Change::Policy => spec.policy = Some(crate::test::policy("a@example.com")),
         Change::Deletion(n) => {
             let policies = [DeletionPolicy::Delete, DeletionPolicy::Retain, DeletionPolicy::Deactivate];
             spec.deletion_policy = policies[*n];

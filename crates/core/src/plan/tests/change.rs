@@ -2,12 +2,12 @@
 
 use super::sim::Sim;
 use super::went;
-use crate::api::{DeletionPolicy, EndpointSpec, PolicySpec};
+use crate::api::{DeletionPolicy, EndpointSpec};
 
 #[test]
 fn a_policy_change_is_one_call_and_one_write() {
     let (mut sim, mut operator) = Sim::provisioned();
-    sim.object.spec.policy = Some(PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    sim.object.spec.policy = Some(crate::test::policy("a@example.com"));
     went(&sim.pass(&mut operator), "PutPolicy Annotate Done");
     went(&sim.pass(&mut operator), "Done");
 }

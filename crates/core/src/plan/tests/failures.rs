@@ -52,8 +52,7 @@ fn starts() -> Vec<(&'static str, Start)> {
         }),
         ("policy and tags", || {
             let (mut sim, operator) = Sim::provisioned();
-            sim.object.spec.policy =
-                Some(crate::api::PolicySpec { from_addresses: vec!["a@example.com".into()] });
+            sim.object.spec.policy = Some(crate::test::policy("a@example.com"));
             sim.object.spec.deletion_policy = crate::api::DeletionPolicy::Retain;
             (sim, operator)
         }),

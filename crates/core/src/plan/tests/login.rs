@@ -208,7 +208,7 @@ fn a_rotation_that_is_held_back_holds_up_no_repair() {
     sim.ses = Some(Login::Refused);
     sim.pass(&mut operator);
     sim.put_data("host", "evil.example.com");
-    sim.object.spec.policy = Some(crate::api::PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    sim.object.spec.policy = Some(crate::test::policy("a@example.com"));
     let outcome = sim.pass(&mut operator);
     assert!(outcome.words().contains("PutPolicy") && outcome.words().contains("Render"), "{outcome}");
     assert!(outcome.words().ends_with("Blocked:LoginRejected"), "{outcome}");

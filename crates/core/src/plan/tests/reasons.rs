@@ -16,7 +16,7 @@ use crate::step::{Effect, End, Refusal};
 use crate::test::key;
 
 /// What a message may end with: what somebody has to do, or that nobody has to do anything.
-const WAYS_OUT: [&str; 55] = [
+const WAYS_OUT: [&str; 60] = [
     // Nobody has to do anything.
     "it is tried again by itself",
     "it is tried again by itself; if it lasts, look at the AWS status page and the network path",
@@ -40,8 +40,8 @@ const WAYS_OUT: [&str; 55] = [
     "grant it in account 123456789012",
     "look at quotas and admission rules",
     "delete users that nothing needs, or raise the quota",
-    "list fewer or shorter addresses",
-    "list fewer or shorter addresses, or use *@domain",
+    "list fewer or shorter entries in spec.policy",
+    "list fewer or shorter entries in spec.policy.fromAddresses (about 4330), or use *@domain",
     "list 20 at most",
     "list each Region once",
     "delete those that nothing uses",
@@ -54,7 +54,12 @@ const WAYS_OUT: [&str; 55] = [
     "Mend whichever it is",
     "If nothing uses that one any more, delete it in IAM to go on sooner",
     "use one such as eu-central-1",
-    "use user@domain, *@domain, *@*.domain or *",
+    "use user@domain, *@domain, *@*.domain or *, with a domain as DNS or IDNA knows it",
+    "use an ARN like arn:aws:ses:eu-central-1:123456789012:identity/example.com, without wildcards",
+    "use one of aws",
+    "add one, or leave identities empty",
+    "use CIDR form, such as 192.0.2.0/24 or 2001:db8::/32",
+    "write 192.0.2.0/24 for the network, or 192.0.2.7/32 for the one address",
     "use a Region of aws",
     "an admin can add Regions with the endpoints file",
     "or have an admin list the host in the endpoints file",
@@ -230,7 +235,7 @@ const SCENES: &[(Reason, Scene)] = &[
     (Reason::AccountLimitExceeded, || of_iam("CreateUser", Failure::Limit)),
     (Reason::PolicyTooLarge, || {
         let from_addresses = (0..20).map(|n| format!("{}{n}@example.com", "a".repeat(200))).collect();
-        spec(|sim| sim.object.spec.policy = Some(PolicySpec { from_addresses }))
+        spec(|sim| sim.object.spec.policy = Some(PolicySpec { from_addresses, ..PolicySpec::default() }))
     }),
     (Reason::ForeignAttachment, || {
         later(|sim| {
@@ -317,6 +322,11 @@ const OTHER_WAYS: &[(Reason, Scene)] = &[
     (Reason::Throttled, || answered("Create", Effect::Cluster(Refusal::Throttled))),
     (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = Some(from(&["*example.com"])))),
     (Reason::InvalidSpec, || later(|sim| sim.object.spec.policy = Some(from(&["*"; 21])))),
+    (Reason::InvalidSpec, || limited(|policy| policy.identities = vec!["example.com".into()])),
+    (Reason::PartitionMismatch, || limited(|policy| policy.identities = vec![arn("aws-cn", "cn-north-1")])),
+    (Reason::InvalidSpec, || limited(|policy| policy.identities = vec![arn("aws", "us-east-1")])),
+    (Reason::InvalidSpec, || limited(|policy| policy.source_cidrs = vec!["192.0.2.0".into()])),
+    (Reason::InvalidSpec, || limited(|policy| policy.source_cidrs = vec!["192.0.2.7/24".into()])),
     (Reason::InvalidSpec, || {
         later(|sim| {
             let labels = [("a b".to_owned(), "c".to_owned())].into();
@@ -376,7 +386,16 @@ const OTHER_WAYS: &[(Reason, Scene)] = &[
 ];
 
 fn from(addresses: &[&str]) -> PolicySpec {
-    PolicySpec { from_addresses: addresses.iter().map(|text| (*text).to_owned()).collect() }
+    let from_addresses = addresses.iter().map(|text| (*text).to_owned()).collect();
+    PolicySpec { from_addresses, ..PolicySpec::default() }
+}
+
+fn limited(change: impl FnOnce(&mut PolicySpec)) -> (Sim, Operator) {
+    later(|sim| change(sim.object.spec.policy.get_or_insert_default()))
+}
+
+fn arn(partition: &str, region: &str) -> String {
+    format!("arn:{partition}:ses:{region}:123456789012:identity/example.com")
 }
 
 fn lasting(interval: &str, overlap: Option<&str>) -> RotationSpec {

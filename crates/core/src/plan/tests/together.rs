@@ -117,7 +117,8 @@ fn held_back() -> (Sim, Operator) {
 #[test]
 fn a_policy_change_is_put_once_while_a_region_is_held_back() {
     let (mut sim, mut operator) = held_back();
-    sim.object.spec.policy = Some(PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    sim.object.spec.policy =
+        Some(PolicySpec { from_addresses: vec!["a@example.com".into()], ..PolicySpec::default() });
     let mut puts = 0;
     for _ in 0..5 {
         sim.pass_time(20);

@@ -86,7 +86,7 @@ fn a_user_found_gone_by_a_policy_change_is_made_again() {
     let (mut sim, mut operator) = Sim::provisioned();
     let name = sim.user_name();
     sim.account.users.remove(&name);
-    sim.object.spec.policy = Some(crate::api::PolicySpec { from_addresses: vec!["a@example.com".into()] });
+    sim.object.spec.policy = Some(crate::test::policy("a@example.com"));
     let outcome = sim.settle(&mut operator, 5);
     assert!(sim.logs_in(), "{outcome}");
     whole(&mut sim);
