@@ -140,7 +140,9 @@ fn goal(spec: &str) -> Goal {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Auto,
+            allowed: Allowed::default(),
         },
+        &Tenancy::default(),
     )
 }
 

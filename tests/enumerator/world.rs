@@ -111,7 +111,7 @@ impl World {
         Arc::new(Self {
             time: Arc::new(MadeTime::of(aws.clone())),
             uid: object.uid().unwrap(),
-            user: Goal::of(&object, &settings).identity().user.name.clone(),
+            user: Goal::of(&object, &settings, &Tenancy::default()).identity().user.name.clone(),
             aws,
             admin,
             namespace,
@@ -261,5 +261,6 @@ fn settings(aws: &Double) -> Settings {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Auto,
+        allowed: Allowed::default(),
     }
 }

@@ -27,6 +27,7 @@ pub mod secret;
 pub mod status;
 pub mod step;
 pub mod sweep;
+pub mod tenancy;
 #[cfg(test)]
 mod test;
 pub mod time;

@@ -34,6 +34,17 @@ impl Sender {
         let well_formed = text == "*" || text.len() <= MAX_ADDRESS && is_address(text);
         well_formed.then(|| Self(text.to_owned()))
     }
+
+    /// The pattern as it stands in the policy.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 fn is_address(text: &str) -> bool {

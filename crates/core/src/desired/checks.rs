@@ -8,6 +8,7 @@ use crate::layout::Layout;
 use crate::policy::{MAX_ADDRESSES, MAX_POLICY, Policy, Sender};
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, SmtpEndpoint};
+use crate::tenancy::Terms;
 
 use super::{Invalid, MAX_LABEL, Settings};
 
@@ -31,7 +32,7 @@ fn region(field: &str, text: &str, settings: &Settings) -> Result<RegionName, In
         return Ok(region);
     }
     let message = format!(
-        "Region {region} is in partition {wanted}, the operator's account {} in partition {has}: use a Region of {has}",
+        "Region {region} is in partition {wanted}, AWS account {} in partition {has}: use a Region of {has}",
         settings.installation.account
     );
     invalid(Reason::PartitionMismatch, message)
@@ -139,7 +140,7 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
     }
 }
 
-pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
+pub fn policy(spec: &SesSmtpCredentialSpec, terms: &Terms) -> Result<Policy, Invalid> {
     let addresses = spec.policy.as_ref().map(|policy| policy.from_addresses.as_slice()).unwrap_or_default();
     if addresses.len() > MAX_ADDRESSES {
         let message = format!(
@@ -149,14 +150,15 @@ pub fn policy(spec: &SesSmtpCredentialSpec) -> Result<Policy, Invalid> {
         return invalid(Reason::InvalidSpec, message);
     }
     let senders: Result<Vec<Sender>, Invalid> = addresses.iter().map(|text| sender(text)).collect();
-    let policy = Policy::new(&senders?);
+    let policy = Policy::new(&terms.senders(senders?)?);
     match policy.excess() {
         None => Ok(policy),
         Some(size) => invalid(
             Reason::PolicyTooLarge,
             format!(
-                "the policy for spec.policy.fromAddresses has {size} characters, IAM allows {MAX_POLICY}: \
-                 list fewer or shorter addresses, or use *@domain"
+                "the policy for spec.policy.fromAddresses{} has {size} characters, IAM allows {MAX_POLICY}: \
+                 list fewer or shorter addresses, or use *@domain",
+                if addresses.is_empty() { terms.inherited() } else { String::new() }
             ),
         ),
     }

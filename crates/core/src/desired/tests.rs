@@ -17,6 +17,7 @@ fn settings() -> Settings {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
+        allowed: crate::tenancy::Allowed::default(),
     }
 }
 
@@ -44,7 +45,7 @@ fn changed(pointer: &str, value: Value) -> Value {
 }
 
 fn parse(spec: Value, settings: &Settings) -> Result<Box<Desired>, Invalid> {
-    match Goal::of(&object(spec), settings) {
+    match Goal::of(&object(spec), settings, &crate::tenancy::Tenancy::default()) {
         Goal::Serve(desired) => Ok(desired),
         Goal::Invalid(_, invalid) => Err(invalid),
         other => panic!("{other:?}"),
@@ -149,10 +150,13 @@ fn takes_vpc_endpoints_of_the_region() {
 #[test]
 fn deletion_comes_before_suspension_and_that_before_errors() {
     let mut broken = object(json!({ "region": "nonsense", "suspend": true }));
-    assert!(matches!(Goal::of(&broken, &settings()), Goal::Suspended(_)));
+    assert!(matches!(
+        Goal::of(&broken, &settings(), &crate::tenancy::Tenancy::default()),
+        Goal::Suspended(_)
+    ));
     broken.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::test::time(0)));
-    assert!(matches!(Goal::of(&broken, &settings()), Goal::Teardown(_)));
+    assert!(matches!(Goal::of(&broken, &settings(), &crate::tenancy::Tenancy::default()), Goal::Teardown(_)));
 }
 
 #[test]

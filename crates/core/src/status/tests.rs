@@ -28,8 +28,9 @@ fn goal(change: impl FnOnce(&mut SesSmtpCredential)) -> Goal {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
+        allowed: crate::tenancy::Allowed::default(),
     };
-    Goal::of(&object, &settings)
+    Goal::of(&object, &settings, &crate::tenancy::Tenancy::default())
 }
 
 fn serve() -> Box<Desired> {

@@ -117,8 +117,9 @@ mod tests {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Off,
+            allowed: crate::tenancy::Allowed::default(),
         };
-        match Goal::of(&object, &settings) {
+        match Goal::of(&object, &settings, &crate::tenancy::Tenancy::default()) {
             Goal::Serve(desired) => desired,
             other => panic!("{other:?}"),
         }

@@ -104,8 +104,9 @@ impl Sim {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Off,
+            allowed: crate::tenancy::Allowed::default(),
         };
-        let identity = Goal::of(&object, &settings).identity().clone();
+        let identity = Goal::of(&object, &settings, &crate::tenancy::Tenancy::default()).identity().clone();
         Self {
             now: test::time(0),
             settings,
@@ -148,7 +149,7 @@ impl Sim {
     }
 
     pub fn goal(&self) -> Goal {
-        Goal::of(&self.object, &self.settings)
+        Goal::of(&self.object, &self.settings, &crate::tenancy::Tenancy::default())
     }
 
     pub fn identity(&self) -> Identity {
