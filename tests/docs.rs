@@ -14,6 +14,7 @@ use ses_smtp_core::identity::Installation;
 use ses_smtp_core::reason::{Kind, Reason};
 use ses_smtp_core::region::{Partition, RegionTable};
 use ses_smtp_core::rights::{Reach, boundary};
+use ses_smtp_core::tenancy::{Allowed, Tenancy};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::aws::Action;
 

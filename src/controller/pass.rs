@@ -9,6 +9,7 @@ use ses_smtp_core::desired::Goal;
 use ses_smtp_core::plan;
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::step::{End, Step};
+use ses_smtp_core::tenancy::Tenancy;
 use ses_smtp_core::world::World;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub struct Pass<'a> {
     pub context: &'a Context,
     pub object: &'a SesSmtpCredential,
     pub goal: &'a Goal,
+    /// What the Namespace said when the goal was set.
+    pub tenancy: Tenancy,
     /// The place at the gate, given up during pauses.
     pub permit: Option<SemaphorePermit<'a>>,
     /// Time spent in calls.
@@ -93,14 +96,17 @@ impl Pass<'_> {
         changed
     }
 
-    /// Returns once the object has another spec, is being deleted, or is gone.
+    /// Returns once the object has another spec, is being deleted, or is gone, or its Namespace says
+    /// something else.
     async fn changed(&self) {
         let known = ObjectRef::from_obj(self.object);
         let is_same = |now: &SesSmtpCredential| {
             now.metadata.generation == self.object.metadata.generation
                 && now.metadata.deletion_timestamp == self.object.metadata.deletion_timestamp
         };
-        while self.context.objects.get(&known).is_some_and(|now| is_same(&now)) {
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        let says_same = || self.context.tenancies.get(namespace).is_none_or(|now| now == self.tenancy);
+        while says_same() && self.context.objects.get(&known).is_some_and(|now| is_same(&now)) {
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Goal;
 use ses_smtp_core::names::record;
+use ses_smtp_core::tenancy::Tenancy;
 use ses_smtp_operator::clock::Time as _;
 
 use crate::run::{Operator, Sweep};

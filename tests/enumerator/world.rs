@@ -17,6 +17,7 @@ use ses_smtp_core::desired::{Goal, Settings, VerifyLogin};
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::names::tag;
 use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, SmtpEndpoint};
+use ses_smtp_core::tenancy::{Allowed, Tenancy};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
 
