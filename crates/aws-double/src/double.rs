@@ -138,6 +138,11 @@ impl Double {
         self.shared.lock().sessions.set_role(role);
     }
 
+    /// Secret and token of every session that was not ended by hand, for verification.
+    pub fn session_secrets(&self) -> Vec<String> {
+        self.shared.lock().sessions.secrets()
+    }
+
     /// Ends every session, as when somebody revokes them.
     pub fn end_sessions(&self) {
         self.shared.lock().sessions.end_all();

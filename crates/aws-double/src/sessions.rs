@@ -83,6 +83,10 @@ impl Sessions {
         Ok(self.begun.entry(key_id).insert_entry(session).into_mut())
     }
 
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.begun.values().flat_map(|session| [session.secret.clone(), session.token.clone()]).collect()
+    }
+
     pub(crate) fn get(&self, key_id: &str) -> Option<&Session> {
         self.begun.get(key_id)
     }
