@@ -101,15 +101,26 @@ fn messages_after_admission_are_documented() {
 }
 
 /// Annotations of a Namespace, specs under them, and the operator's settings for Regions and senders.
-const REFUSED_BY_NAMESPACE: [(&str, &str, &str, [&str; 2]); 9] = [
+const REFUSED_BY_NAMESPACE: [(&str, &str, &str, [&str; 2]); 10] = [
     ("", "", r#"{"region": "us-east-1"}"#, ["eu-central-1,eu-west-1", ""]),
     ("allowed-regions", "eu-central-1", r#"{"region": "eu-west-1"}"#, ["", ""]),
-    ("allowed-regions", "eu-central-1", r#"{"region": "eu-central-1", "additionalRegions": ["eu-west-1"]}"#, ["eu-central-1,us-east-1", ""]),
-    ("allowed-from-addresses", "*@shop.example.com", r#"{"region": "eu-central-1", "policy": {"fromAddresses": ["*@example.com"]}}"#, ["", "*@*.example.com"]),
+    (
+        "allowed-regions",
+        "eu-central-1",
+        r#"{"region": "eu-central-1", "additionalRegions": ["eu-west-1"]}"#,
+        ["eu-central-1,us-east-1", ""],
+    ),
+    (
+        "allowed-from-addresses",
+        "*@shop.example.com",
+        r#"{"region": "eu-central-1", "policy": {"fromAddresses": ["*@example.com"]}}"#,
+        ["", "*@*.example.com"],
+    ),
     ("allowed-regions", "eu-central-1,moon", r#"{"region": "eu-central-1"}"#, ["", ""]),
     ("allowed-regions", "", r#"{"region": "eu-central-1"}"#, ["", ""]),
     ("allowed-from-addresses", "*example.com", r#"{"region": "eu-central-1"}"#, ["", ""]),
     ("allowed-regions", "us-east-1", r#"{"region": "us-east-1"}"#, ["eu-central-1", ""]),
+    ("role-arn", "tenant", r#"{"region": "eu-central-1"}"#, ["", ""]),
     ("role-arn", "arn:aws:iam::210987654321:role/x", r#"{"region": "eu-central-1"}"#, ["", ""]),
 ];
 

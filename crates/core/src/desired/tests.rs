@@ -7,6 +7,7 @@ use crate::api::SesSmtpCredential;
 use crate::identity::Installation;
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, RegionTable, SmtpEndpoint};
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test::{installation, owner};
 use crate::time::Durations;
 
@@ -17,7 +18,7 @@ fn settings() -> Settings {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
-        allowed: crate::tenancy::Allowed::default(),
+        allowed: Allowed::default(),
     }
 }
 
@@ -45,7 +46,7 @@ fn changed(pointer: &str, value: Value) -> Value {
 }
 
 fn parse(spec: Value, settings: &Settings) -> Result<Box<Desired>, Invalid> {
-    match Goal::of(&object(spec), settings, &crate::tenancy::Tenancy::default()) {
+    match Goal::of(&object(spec), settings, &Tenancy::default()) {
         Goal::Serve(desired) => Ok(desired),
         Goal::Invalid(_, invalid) => Err(invalid),
         other => panic!("{other:?}"),
@@ -150,13 +151,10 @@ fn takes_vpc_endpoints_of_the_region() {
 #[test]
 fn deletion_comes_before_suspension_and_that_before_errors() {
     let mut broken = object(json!({ "region": "nonsense", "suspend": true }));
-    assert!(matches!(
-        Goal::of(&broken, &settings(), &crate::tenancy::Tenancy::default()),
-        Goal::Suspended(_)
-    ));
+    assert!(matches!(Goal::of(&broken, &settings(), &Tenancy::default()), Goal::Suspended(_)));
     broken.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::test::time(0)));
-    assert!(matches!(Goal::of(&broken, &settings(), &crate::tenancy::Tenancy::default()), Goal::Teardown(_)));
+    assert!(matches!(Goal::of(&broken, &settings(), &Tenancy::default()), Goal::Teardown(_)));
 }
 
 #[test]

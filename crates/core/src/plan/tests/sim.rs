@@ -19,6 +19,7 @@ use crate::names::{LABEL_CREDENTIAL, tag};
 use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{Effect, Refusal, Step};
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test;
 use crate::time::Durations;
 use crate::world::ObjectFacts;
@@ -58,6 +59,8 @@ pub type Edit = fn(&mut Sim);
 pub struct Sim {
     pub now: Timestamp,
     pub settings: Settings,
+    /// What the Namespace says.
+    pub tenancy: Tenancy,
     pub object: SesSmtpCredential,
     /// Name and owner of the user, which no change of the spec changes.
     identity: Identity,
@@ -104,12 +107,14 @@ impl Sim {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Off,
-            allowed: crate::tenancy::Allowed::default(),
+            allowed: Allowed::default(),
         };
-        let identity = Goal::of(&object, &settings, &crate::tenancy::Tenancy::default()).identity().clone();
+        let tenancy = Tenancy::default();
+        let identity = Goal::of(&object, &settings, &tenancy).identity().clone();
         Self {
             now: test::time(0),
             settings,
+            tenancy,
             object,
             identity,
             facts: ObjectFacts { finalizer: false, account: None, logins: Vec::new() },
@@ -149,7 +154,7 @@ impl Sim {
     }
 
     pub fn goal(&self) -> Goal {
-        Goal::of(&self.object, &self.settings, &crate::tenancy::Tenancy::default())
+        Goal::of(&self.object, &self.settings, &self.tenancy)
     }
 
     pub fn identity(&self) -> Identity {
