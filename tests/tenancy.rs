@@ -7,6 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use aws_double::{ACCOUNT, CALLER_KEY_ID, Caller, Config, Role, UserSnapshot};
+use control_plane::FaultProxy;
+use control_plane::proxy::{Action, Rule};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
@@ -336,6 +338,61 @@ async fn a_role_moves_a_namespace_into_its_account() {
         bed.gone("tenant", name).await.unwrap();
     }
     assert_eq!((bed.aws.users_in(TENANT).len(), bed.aws.users().len()), (0, 1));
+    operator.stop().await.unwrap();
+}
+
+/// The same settings, but the API server is reached by way of a proxy.
+async fn behind(bed: &Bed, launch: Launch) -> (FaultProxy, Launch) {
+    let proxy = FaultProxy::start(&bed.plane).unwrap();
+    let mut behind = bed.launch_behind(Path::new(BINARY), &proxy).await.unwrap();
+    for (name, value) in launch.environment {
+        behind.environment.entry(name).or_insert(value);
+    }
+    (proxy, behind)
+}
+
+/// Made in the wrong account, a credential would stay there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_object_is_placed_by_what_its_namespace_says_now() {
+    let (bed, launch) = bed(&[]).await;
+    let (proxy, launch) = behind(&bed, launch).await;
+    let silent = proxy.add(Rule::new(Action::Hang).verb("watch").resource("namespaces").always());
+    let operator = launch.start().await.unwrap();
+    eventually("the watch to hang", SOON, async || Ok((silent.fired() > 0).then_some(()))).await.unwrap();
+    annotate(&bed, "tenant", "role-arn", Some(ROLE)).await;
+    ready(&bed, "tenant", "mailer", "{region: eu-central-1}").await;
+    // A Namespace that no watch has told of.
+    bed.namespace("late").await.unwrap();
+    annotate(&bed, "late", "allowed-regions", Some("eu-west-1")).await;
+    bed.apply("late", "mailer", "{region: eu-central-1}").await.unwrap();
+    stalled(&bed, "late", "mailer", "NotAllowed").await;
+    assert_eq!((bed.aws.users_in(TENANT).len(), bed.aws.users().len()), (1, 0));
+    operator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_before_the_namespaces_were_listed() {
+    let (bed, launch) = bed(&[]).await;
+    annotate(&bed, "tenant", "role-arn", Some(ROLE)).await;
+    let (proxy, launch) = behind(&bed, launch).await;
+    let denied = proxy.add(Rule::new(Action::Status(403)).verb("list").resource("namespaces").always());
+    let mut operator = launch.spawn().unwrap();
+    for namespace in ["shop", "tenant"] {
+        bed.apply(namespace, "mailer", "{region: eu-central-1}").await.unwrap();
+    }
+    eventually("the list to be asked for again", SOON, async || Ok((denied.fired() > 2).then_some(())))
+        .await
+        .unwrap();
+    assert!(bed.log().contains("the watch of Namespaces broke"), "{}", bed.log());
+    assert_eq!((bed.iam_calls(), assumed(&bed)), (BTreeMap::new(), 0));
+    let object = bed.objects("shop").get("mailer").await.unwrap();
+    assert!(object.finalizers().is_empty());
+    proxy.clear_rules();
+    operator.ready().await.unwrap();
+    for namespace in ["shop", "tenant"] {
+        bed.ready(namespace, "mailer").await.unwrap();
+    }
+    assert_eq!((bed.aws.users_in(TENANT).len(), bed.aws.users().len()), (1, 1));
     operator.stop().await.unwrap();
 }
 

@@ -38,7 +38,7 @@ pub struct OrphansArgs {
     /// assumed as for objects of `--namespace`
     #[arg(long, value_name = "ARN", requires = "namespace", value_parser = role)]
     role: Option<RoleArn>,
-    /// Namespace whose ExternalId (`<cluster id>/<namespace>`) the role's trust policy expects; it need
+    /// Namespace whose `ExternalId` (`<cluster id>/<namespace>`) the role's trust policy expects; it need
     /// not exist any more
     #[arg(long, value_name = "NAME", requires = "role")]
     namespace: Option<String>,

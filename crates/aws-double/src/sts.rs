@@ -71,7 +71,7 @@ fn assume(
         .text("AccessKeyId", &session.identity.key_id)
         .text("SecretAccessKey", &session.secret)
         .text("SessionToken", &session.token)
-        .text("Expiration", &iso(session.ends));
+        .text("Expiration", iso(session.ends));
     let user = Xml::new().text("AssumedRoleId", &session.identity.user_id).text("Arn", &session.identity.arn);
     Ok(Done::with(Xml::new().element("Credentials", &credentials).element("AssumedRoleUser", &user)))
 }

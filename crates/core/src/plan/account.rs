@@ -57,9 +57,8 @@ pub fn mismatch(recorded: &str, identity: &Identity) -> Step {
 /// Nobody knows which account it was.
 pub fn unknown(ours: &str) -> Step {
     let message = format!(
-        "the annotation {} was removed and account {ours} has no user of this object: set it to the \
-         12-digit id of the account that the user is in",
-        AWS_ACCOUNT
+        "the annotation {AWS_ACCOUNT} was removed and account {ours} has no user of this object: set it to \
+         the 12-digit id of the account that the user is in"
     );
     blocked(Reason::AccountMismatch, message)
 }
