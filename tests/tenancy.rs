@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use ses_smtp_core::rights::Reach;
 use testbed::{Bed, Error, Launch, Object, Operator, Options, SOON, condition, eventually, mail};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
@@ -30,17 +31,20 @@ fn shipped(name: &str, account: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/iam").join(name);
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.replace("ACCOUNT", account).replace("CLUSTER", CLUSTER);
-    serde_json::from_str(&text.replace("TENANT", TENANT).replace("NAMESPACE", "tenant")).unwrap()
+    serde_json::from_str(&text.replace("NAMESPACE", "tenant")).unwrap()
 }
 
-/// What the operator's own role may do, with or without the shipped right to assume roles.
+/// What the operator's own role may do, with or without the right to assume the tenants' roles.
 fn own_policy(with_roles: bool) -> String {
-    let mut policy = shipped("operator-policy.json", ACCOUNT);
-    if with_roles {
-        let more = shipped("assume-roles-policy.json", ACCOUNT)["Statement"].as_array().unwrap().clone();
-        policy["Statement"].as_array_mut().unwrap().extend(more);
-    }
-    policy.to_string()
+    let roles = if with_roles { vec![ROLE.to_owned(), OTHER_ROLE.to_owned()] } else { Vec::new() };
+    let reach = Reach {
+        partition: "aws".to_owned(),
+        account: ACCOUNT.to_owned(),
+        path: format!("/ses-smtp/{CLUSTER}/"),
+        boundary_name: "ses-smtp-boundary".to_owned(),
+        roles,
+    };
+    serde_json::to_string(&reach.operator()).unwrap()
 }
 
 /// The tenant's role as the shipped files make it: the operator's policy in another account.

@@ -212,7 +212,7 @@ pub(super) fn policy_name(text: &str) -> Result<String, String> {
     take(text, good, "allowed are 1 to 128 letters, digits and _+=,.@- (a name, not an ARN)")
 }
 
-pub(super) fn is_name_byte(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || NAME_MARKS.bytes().any(|mark| mark == byte)
 }
 
