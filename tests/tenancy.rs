@@ -335,6 +335,9 @@ async fn a_role_moves_a_namespace_into_its_account() {
     .unwrap();
     healed(&bed, "tenant", "a").await;
     bed.login("tenant", "a").await.unwrap();
+    // By its own end it would be used again and again until then.
+    let refused = bed.aws.journal().iter().filter(|record| record.outcome == "InvalidClientTokenId").count();
+    assert!(refused <= 1, "{refused} calls by a session that AWS had ended");
     bed.no_secret_leaked(Some(&operator), &REGIONS).await.unwrap();
     for name in ["a", "b", "c"] {
         bed.patch("tenant", name, json!({"deletionPolicy": "Delete"})).await.unwrap();
