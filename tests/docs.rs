@@ -15,6 +15,7 @@ use ses_smtp_core::reason::{Kind, Reason};
 use ses_smtp_core::region::{Partition, RegionTable};
 use ses_smtp_core::rights::{Reach, boundary};
 use ses_smtp_core::source::{Problem, Source};
+use ses_smtp_core::tenancy::{Allowed, Tenancy, list};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::aws::Action;
 
@@ -129,9 +130,60 @@ fn messages_about_sources_are_documented() {
     }
 }
 
+/// Annotations of a Namespace, specs under them, and the operator's settings for Regions and senders.
+const REFUSED_BY_NAMESPACE: [(&str, &str, &str, [&str; 2]); 10] = [
+    ("", "", r#"{"region": "us-east-1"}"#, ["eu-central-1,eu-west-1", ""]),
+    ("allowed-regions", "eu-central-1", r#"{"region": "eu-west-1"}"#, ["", ""]),
+    (
+        "allowed-regions",
+        "eu-central-1",
+        r#"{"region": "eu-central-1", "additionalRegions": ["eu-west-1"]}"#,
+        ["eu-central-1,us-east-1", ""],
+    ),
+    (
+        "allowed-from-addresses",
+        "*@shop.example.com",
+        r#"{"region": "eu-central-1", "policy": {"fromAddresses": ["*@example.com"]}}"#,
+        ["", "*@*.example.com"],
+    ),
+    ("allowed-regions", "eu-central-1,moon", r#"{"region": "eu-central-1"}"#, ["", ""]),
+    ("allowed-regions", "", r#"{"region": "eu-central-1"}"#, ["", ""]),
+    ("allowed-from-addresses", "*example.com", r#"{"region": "eu-central-1"}"#, ["", ""]),
+    ("allowed-regions", "us-east-1", r#"{"region": "us-east-1"}"#, ["eu-central-1", ""]),
+    ("role-arn", "tenant", r#"{"region": "eu-central-1"}"#, ["", ""]),
+    ("role-arn", "arn:aws:iam::210987654321:role/x", r#"{"region": "eu-central-1"}"#, ["", ""]),
+];
+
+#[test]
+fn messages_about_namespaces_are_documented() {
+    let page = read("docs/input.md");
+    let shown = REFUSED_BY_NAMESPACE.iter().map(|(key, value, spec, [regions, senders])| {
+        let annotations = [(format!("ses-smtp.dev/{key}"), (*value).to_owned())].into();
+        let allowed = Allowed {
+            regions: (!regions.is_empty()).then(|| list(regions).unwrap()),
+            senders: (!senders.is_empty()).then(|| list(senders).unwrap()),
+            roles: Vec::new(),
+        };
+        told(&goal_under(spec, allowed, &Tenancy::of(&annotations)))
+    });
+    let missing: Vec<String> = shown.filter(|text| !page.contains(text.as_str())).collect();
+    assert!(missing.is_empty(), "docs/input.md lacks: {missing:#?}");
+}
+
+#[test]
+fn the_page_for_admins_shows_the_trust_policy_as_it_is() {
+    let page = read("docs/tenancy.md");
+    let file = "deploy/iam/tenant-trust-policy.json";
+    assert!(page.contains(read(file).trim_end()), "docs/tenancy.md shows another {file}");
+}
+
 fn refusal(spec: &str) -> String {
     let spec = spec.replace("LONG", &long_addresses()).replace("WIDE", &wide_texts());
-    let Goal::Invalid(_, invalid) = goal(&spec) else { panic!("served: {spec}") };
+    told(&goal_under(&spec, Allowed::default(), &Tenancy::default()))
+}
+
+fn told(goal: &Goal) -> String {
+    let Goal::Invalid(_, invalid) = goal else { panic!("served: {goal:?}") };
     format!("`{}`: `{}` |", invalid.reason.as_str(), cell(&invalid.message))
 }
 
@@ -149,7 +201,7 @@ fn long_addresses() -> String {
     serde_json::to_string(&addresses).unwrap()
 }
 
-fn goal(spec: &str) -> Goal {
+fn goal_under(spec: &str, allowed: Allowed, tenancy: &Tenancy) -> Goal {
     let mut object = SesSmtpCredential::new("mailer", serde_json::from_str(spec).unwrap());
     object.metadata.namespace = Some("shop".to_owned());
     object.metadata.uid = Some("4fd0e599-73f5-42b3-b6bd-a35ae299c426".to_owned());
@@ -170,7 +222,9 @@ fn goal(spec: &str) -> Goal {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Auto,
+            allowed,
         },
+        tenancy,
     )
 }
 
@@ -202,7 +256,8 @@ fn examples_become_the_policies_below_them() {
     assert!(objects.len() == policies.len() && objects.len() > 2, "{} {}", objects.len(), policies.len());
     for (object, policy) in objects.iter().zip(policies) {
         let spec: Value = serde_saphyr::from_str::<Value>(object).unwrap()["spec"].take();
-        let Goal::Serve(desired) = goal(&spec.to_string()) else { panic!("not served: {object}") };
+        let goal = goal_under(&spec.to_string(), Allowed::default(), &Tenancy::default());
+        let Goal::Serve(desired) = goal else { panic!("not served: {object}") };
         let made: Value = serde_json::from_str(&desired.policy.document).unwrap();
         assert_eq!(made, serde_json::from_str::<Value>(policy).unwrap(), "{object}");
     }

@@ -8,7 +8,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
-use ses_smtp_core::iam::{Blocker, Failure};
+use ses_smtp_core::iam::{ASSUME_ROLE, Blocker, Failure};
 
 use super::Action;
 
@@ -18,6 +18,8 @@ const MAX_CODE: usize = 64;
 const NO_CREDENTIALS: &str = "NoCredentials";
 /// The code given when the SDK could not build the request.
 const NOT_SENT: &str = "RequestNotBuilt";
+/// The code given when STS gave no usable answer to the wish for a role's session.
+const NO_SESSION: &str = "NoAnswerFromSts";
 
 /// The failure of a call of `action` on `resource` (a user's name).
 pub(super) fn failure<E>(action: Action, resource: &str, error: &SdkError<E, HttpResponse>) -> Failure
@@ -58,6 +60,25 @@ fn answered(action: Action, resource: &str, status: u16, code: Option<&str>, mes
         }
         Some(code) => refused(code),
     }
+}
+
+/// The failure of an `AssumeRole`: clear in any case, since nothing was asked of IAM.
+pub(super) fn not_assumed<E>(role: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    // What is read is the same for every service; only the right that a denial is about differs.
+    match failure(Action::GetUser, role, error) {
+        Failure::Denied { resource, .. } => Failure::Denied { action: ASSUME_ROLE, resource },
+        Failure::Throttled => Failure::Throttled,
+        Failure::Refused { code } => Failure::Refused { code },
+        _ => no_session(),
+    }
+}
+
+/// The failure where no session of a role could be begun, for no reason that AWS gives.
+pub(super) fn no_session() -> Failure {
+    refused(NO_SESSION)
 }
 
 /// The failure of a call that could not be put together.

@@ -4,7 +4,7 @@
 //! even `CreateAccessKey` may be repeated after one (rule R5); no other answer is looked at.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -23,24 +23,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// How long after its first throttle answer a call is given up, so that the pass can end (L3).
 const BUDGET: Duration = Duration::from_mins(1);
 
-/// An [`Iam`] that keeps the process's pace. Share one for each account: clones of the limits don't
-/// know of each other.
-pub struct Limited<I> {
-    inner: I,
+/// Whose turn it is, and the pace. Share one for each account: two don't know of each other.
+pub struct Queue {
     /// Held by whoever is next; tokio's mutex is fair, which makes it the queue.
     turn: tokio::sync::Mutex<()>,
     pace: std::sync::Mutex<Pace>,
 }
 
-impl<I> Limited<I> {
-    /// Paces `inner` by `limits`.
-    pub fn new(inner: I, limits: Limits) -> Self {
+impl Queue {
+    /// With nobody in it.
+    pub fn new(limits: Limits) -> Self {
         let pace = std::sync::Mutex::new(Pace::new(limits, Instant::now()));
-        Self { inner, turn: tokio::sync::Mutex::new(()), pace }
+        Self { turn: tokio::sync::Mutex::new(()), pace }
     }
 
     /// Waits for the caller's turn and a token.
-    async fn queue(&self) {
+    async fn pass(&self) {
         let _turn = self.turn.lock().await;
         self.token().await;
     }
@@ -55,19 +53,37 @@ impl<I> Limited<I> {
     fn with_pace<T>(&self, act: impl FnOnce(&mut Pace, Instant) -> T) -> T {
         act(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
     }
+}
+
+/// An [`Iam`] whose calls keep their account's pace.
+pub struct Limited<I> {
+    inner: I,
+    queue: Arc<Queue>,
+}
+
+impl<I> Limited<I> {
+    /// Paces `inner` by `limits`.
+    pub fn new(inner: I, limits: Limits) -> Self {
+        Self::in_queue(inner, Arc::new(Queue::new(limits)))
+    }
+
+    /// Paces `inner` together with all others of the queue.
+    pub fn in_queue(inner: I, queue: Arc<Queue>) -> Self {
+        Self { inner, queue }
+    }
 
     /// Makes a call in its turn, again and again while it is throttled and the budget lasts.
     async fn call<'a, T>(&'a self, send: impl Fn(&'a I) -> Reply<'a, T>) -> Result<T, Failure> {
         let mut first_throttled = None;
         let mut pause = FIRST_PAUSE;
-        self.queue().await;
+        self.queue.pass().await;
         loop {
             let result = send(&self.inner).await;
             if !matches!(result, Err(Failure::Throttled)) {
                 return result;
             }
             let wait = jittered(pause);
-            self.with_pace(|pace, now| pace.throttled(now, wait));
+            self.queue.with_pace(|pace, now| pace.throttled(now, wait));
             let since = *first_throttled.get_or_insert_with(Instant::now);
             if since.elapsed() + wait >= BUDGET {
                 return result;
@@ -75,7 +91,7 @@ impl<I> Limited<I> {
             sleep(wait).await;
             // A call that had its turn doesn't queue again: its pass holds a place among the few
             // that may run, and its budget is running.
-            self.token().await;
+            self.queue.token().await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -158,7 +174,6 @@ impl<I: Iam> Iam for Limited<I> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 

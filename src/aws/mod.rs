@@ -13,7 +13,9 @@ use ses_smtp_core::inventory::{CredentialReport, NamePage, ReportState, UserPage
 use ses_smtp_core::key::KeyId;
 use ses_smtp_core::password::SecretAccessKey;
 
+mod accounts;
 mod action;
+mod assume;
 mod caller;
 mod client;
 mod details;
@@ -28,6 +30,7 @@ mod smtp;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::Accounts;
 pub use action::Action;
 pub use caller::{Unidentified, identify, is_account};
 pub use client::Client;

@@ -183,7 +183,7 @@ impl<'a> Call<'a> {
 }
 
 /// The name of a result in metrics and the audit log.
-fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
+pub(super) fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(Failure::Exists) => "exists",

@@ -8,6 +8,8 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{Builder, tls};
 
 /// The environment variable that makes the SDK log bodies that hold secret access keys.
@@ -40,6 +42,15 @@ impl Session {
             return Self(found);
         }
         Self(loader().region(Region::new(FALLBACK_REGION)).load().await)
+    }
+
+    /// The same but for the credentials: those of a role's session.
+    pub(super) fn with_credentials(&self, of: &aws_sdk_sts::types::Credentials) -> Self {
+        let (id, secret, token) = (of.access_key_id(), of.secret_access_key(), of.session_token());
+        // Without an end, which is watched elsewhere.
+        let keys = Credentials::new(id, secret, Some(token.to_owned()), None, "AssumeRole");
+        let provider = SharedCredentialsProvider::new(keys);
+        Self(self.0.to_builder().credentials_provider(provider).build())
     }
 
     pub(super) fn config(&self) -> &SdkConfig {

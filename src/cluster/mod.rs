@@ -1,4 +1,4 @@
-//! The Kubernetes API as the operator meets it: live Secret reads, conditional Secret writes, the
+//! The Kubernetes API as the operator meets it: live reads of Secrets and Namespaces, conditional Secret writes, the
 //! finalizer, status and events.
 //!
 //! Owns the calls and the translation of their failures into the core's words. It builds no object
@@ -8,11 +8,13 @@
 mod client;
 mod credentials;
 mod errors;
+mod namespaces;
 mod secrets;
 
 pub use client::{ConnectError, connect};
 pub use credentials::Credentials;
 pub use errors::refusal;
+pub use namespaces::Namespaces;
 pub use secrets::Secrets;
 
 use kube::api::{PatchParams, PostParams};

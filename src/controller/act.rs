@@ -2,6 +2,8 @@
 //!
 //! Holds what only a pass may hold: the Secret as read, and the password of a key that it minted.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Error, ResourceExt as _};
 use ses_smtp_core::api::SesSmtpCredential;
@@ -19,7 +21,7 @@ use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
 use super::cache::key_of;
-use crate::aws::{Activity, SmtpServer};
+use crate::aws::{Activity, Iam, MintedKey, SmtpServer};
 use crate::cluster::refusal;
 
 /// A key that this pass minted, or read from its source, derived at once: the secret key itself is
@@ -59,13 +61,28 @@ impl<'a> Hands<'a> {
             Step::MintKey => self.mint().await,
             Step::ProbeLogin(probe) => self.login(probe).await,
             Step::Forget | Step::Reject { .. } | Step::Pause { .. } | Step::End(_) => Effect::Done,
-            _ => self.call(step).await.unwrap_or_else(Effect::Iam),
+            _ => match self.call(step).await {
+                Ok(effect) => effect,
+                Err(failure) => self.heeded(failure).await,
+            },
         }
+    }
+
+    /// IAM of the account that the object's namespace works in.
+    async fn iam(&self) -> Result<Arc<dyn Iam>, Failure> {
+        let identity = self.identity();
+        self.context.accounts.iam(&identity.account, identity.role.as_ref()).await
+    }
+
+    /// A session that AWS doesn't take any more is not used again.
+    async fn heeded(&self, failure: Failure) -> Effect {
+        self.context.accounts.heed(self.identity().role.as_ref(), &failure).await;
+        Effect::Iam(failure)
     }
 
     /// The calls to IAM but the mint.
     async fn call(&self, step: &Step) -> Result<Effect, Failure> {
-        let (iam, user) = (&self.context.iam, &self.identity().user);
+        let (iam, user) = (self.iam().await?, &self.identity().user);
         match step {
             Step::ReadUser => return iam.get_user(&user.name).await.map(Effect::User),
             Step::FindUser => return self.find_user().await.map(Effect::Listed),
@@ -92,10 +109,10 @@ impl<'a> Hands<'a> {
     }
 
     async fn find_user(&self) -> Result<bool, Failure> {
-        let user = &self.identity().user;
+        let (iam, user) = (self.iam().await?, &self.identity().user);
         let mut marker = None;
         loop {
-            let page = self.context.iam.list_users(&user.path, marker.as_deref()).await?;
+            let page = iam.list_users(&user.path, marker.as_deref()).await?;
             if page.names.contains(&user.name) {
                 return Ok(true);
             }
@@ -110,27 +127,29 @@ impl<'a> Hands<'a> {
         let user = &self.identity().user;
         let mut tags = user.tags.clone();
         tags.insert(tag::RELEASED.to_owned(), self.context.clock.now().to_string());
-        self.context.iam.tag_user(&user.name, &tags).await
+        self.iam().await?.tag_user(&user.name, &tags).await
     }
 
     async fn put_policy(&self) -> Result<(), Failure> {
         let Goal::Serve(desired) = self.goal else { return Ok(()) };
-        self.context
-            .iam
-            .put_user_policy(&self.identity().user.name, POLICY_NAME, &desired.policy.document)
-            .await
+        let user = &self.identity().user.name;
+        self.iam().await?.put_user_policy(user, POLICY_NAME, &desired.policy.document).await
     }
 
     async fn mint(&mut self) -> Effect {
         let Goal::Serve(desired) = self.goal else { return Effect::Done };
-        match self.context.iam.create_access_key(&self.identity().user.name).await {
+        match self.minted_key().await {
             Ok(key) => {
                 let passwords = Passwords::derive(&key.secret, desired.endpoints.regions());
                 self.minted = Some(Minted { id: key.id.clone(), passwords });
                 Effect::Minted(key.id)
             }
-            Err(failure) => Effect::Iam(failure),
+            Err(failure) => self.heeded(failure).await,
         }
+    }
+
+    async fn minted_key(&self) -> Result<MintedKey, Failure> {
+        self.iam().await?.create_access_key(&self.identity().user.name).await
     }
 
     /// With the password in hand, or else with the one that the Secret as read holds.

@@ -14,6 +14,7 @@ mod pass;
 mod passes;
 mod reconcile;
 mod sweep;
+mod tenancies;
 mod watch;
 
 use std::sync::Arc;
@@ -21,25 +22,27 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::channel::mpsc;
 use kube::Client;
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use kube::runtime::Controller;
 use kube::runtime::reflector::Store;
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::desired::Settings;
+use ses_smtp_core::desired::{Goal, Settings};
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::sweep::orphans::Rules;
 use ses_smtp_core::time::Durations;
 use tokio::sync::{Semaphore, watch as channel};
 
-use crate::aws::{Iam, LoginProbe};
+use crate::aws::{Accounts, LoginProbe};
 use crate::clock::Clock;
-use crate::cluster::{Credentials, Secrets, connect};
+use crate::cluster::{Credentials, Namespaces, Secrets, connect};
 use crate::process::{Metrics, Operator, Readiness};
 
 use cache::{SecretCache, SourceCache};
 use memory::Memory;
 #[cfg(feature = "scaled-time")]
 pub use passes::Passes;
+use tenancies::Tenancies;
 
 pub use ids::{IdError, Ids, of as installation_ids};
 pub use sweep::{Intervals, live_uids, remove_orphan, users_of_cluster};
@@ -54,12 +57,14 @@ struct Context {
     client: Client,
     /// Every custom resource that is watched.
     objects: Store<SesSmtpCredential>,
-    iam: Arc<dyn Iam>,
+    accounts: Accounts,
     probe: Arc<dyn LoginProbe>,
     /// So many logins at a time: where nobody answers, each takes its time.
     probes: Semaphore,
     secrets: Secrets,
     credentials: Credentials,
+    namespaces: Namespaces,
+    tenancies: Tenancies,
     cache: SecretCache,
     sources: SourceCache,
     memory: Memory,
@@ -69,7 +74,17 @@ struct Context {
     metrics: Arc<Metrics>,
     /// True once the Secrets were listed.
     synced: channel::Receiver<bool>,
+    /// True once the Namespaces were listed.
+    known: channel::Receiver<bool>,
     shutdown: channel::Receiver<bool>,
+}
+
+impl Context {
+    /// What is to be done for an object; `None` as long as nothing is known of its Namespace.
+    fn goal(&self, object: &SesSmtpCredential) -> Option<Goal> {
+        let tenancy = self.tenancies.get(&object.namespace().unwrap_or_default())?;
+        Some(Goal::of(object, &self.settings, &tenancy))
+    }
 }
 
 /// Why the controller can't run.
@@ -92,7 +107,7 @@ pub async fn run(operator: Operator) -> Result<(), ControlError> {
         _ = shutdown.wait_for(|ending| *ending) => return Ok(()),
     }
     let settings = settings(&operator, &client).await?;
-    operator.readiness.set_waiting("the first list of SesSmtpCredentials and Secrets");
+    operator.readiness.set_waiting("the first list of SesSmtpCredentials, Secrets and Namespaces");
     control(client, operator, settings).await;
     Ok(())
 }
@@ -140,6 +155,7 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
         durations: Durations::default().scaled(operator.clock.scale()),
         time_scale: operator.clock.scale(),
         verify_login: given.verify_login(),
+        allowed: given.allowed(),
     })
 }
 
@@ -147,6 +163,7 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
     let (secrets_tx, secrets_synced) = channel::channel(false);
     let (sources_tx, sources_synced) = channel::channel(false);
     let synced = both(secrets_synced, sources_synced);
+    let (known_tx, known) = channel::channel(false);
     let (listed_tx, listed) = channel::channel(false);
     let (objects, store) = watch::objects(client.clone(), listed_tx);
     let context = Arc::new(Context {
@@ -154,11 +171,13 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         sweep_rules: operator.settings.sweep_rules(operator.clock.scale()),
         client: client.clone(),
         objects: store.clone(),
-        iam: operator.iam,
+        accounts: operator.accounts,
         probe: operator.probe,
         probes: Semaphore::new(LOGINS),
         secrets: Secrets::new(client.clone()),
         credentials: Credentials::new(client.clone()),
+        namespaces: Namespaces::new(client.clone()),
+        tenancies: Tenancies::default(),
         cache: SecretCache::default(),
         sources: SourceCache::default(),
         memory: Memory::default(),
@@ -166,16 +185,19 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         clock: operator.clock,
         metrics: operator.metrics,
         synced: synced.clone(),
+        known: known.clone(),
         shutdown: operator.shutdown.clone(),
     });
     let (suspects, suspected) = mpsc::unbounded();
     let changes = watch::secrets(client.clone(), context.clone(), secrets_tx);
-    let changes = futures::stream::select(changes, watch::sources(client, context.clone(), sources_tx));
+    let changes =
+        futures::stream::select(changes, watch::sources(client.clone(), context.clone(), sources_tx));
+    let changes = futures::stream::select(changes, watch::namespaces(client, context.clone(), known_tx));
     let changes = futures::stream::select(changes, suspected);
-    tokio::spawn(report_ready(listed, synced.clone(), operator.readiness));
+    tokio::spawn(report_ready([listed, synced.clone(), known.clone()], operator.readiness));
     let sweeper =
         sweep::Sweeper { context: context.clone(), suspects, intervals: operator.settings.sweep_intervals() };
-    tokio::spawn(sweep::run(sweeper, synced));
+    tokio::spawn(sweep::run(sweeper, [synced, known]));
     let mut shutdown = operator.shutdown;
     Controller::for_stream(objects, store)
         .reconcile_on(changes)
@@ -200,14 +222,20 @@ fn both(mut one: channel::Receiver<bool>, mut other: channel::Receiver<bool>) ->
     receiver
 }
 
-/// Ready once both first lists are done.
-async fn report_ready(
-    mut listed: channel::Receiver<bool>,
-    mut synced: channel::Receiver<bool>,
-    readiness: Readiness,
-) {
-    if listed.wait_for(|done| *done).await.is_ok() && synced.wait_for(|done| *done).await.is_ok() {
+/// Ready once all first lists are done.
+async fn report_ready(lists: [channel::Receiver<bool>; 3], readiness: Readiness) {
+    if all_done(lists).await {
         readiness.set_ready();
         tracing::info!("ready");
     }
+}
+
+/// Waits for every list; false if the process ends before.
+async fn all_done<const N: usize>(lists: [channel::Receiver<bool>; N]) -> bool {
+    for mut list in lists {
+        if list.wait_for(|done| *done).await.is_err() {
+            return false;
+        }
+    }
+    true
 }

@@ -9,6 +9,7 @@ use ses_smtp_core::desired::Goal;
 use ses_smtp_core::plan;
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::step::{End, Step};
+use ses_smtp_core::tenancy::Tenancy;
 use ses_smtp_core::world::World;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ pub struct Pass<'a> {
     pub context: &'a Context,
     pub object: &'a SesSmtpCredential,
     pub goal: &'a Goal,
+    /// What the Namespace said when the goal was set.
+    pub tenancy: Tenancy,
     /// The place at the gate, given up during pauses.
     pub permit: Option<SemaphorePermit<'a>>,
     /// Time spent in calls.
@@ -94,16 +97,18 @@ impl Pass<'_> {
         changed
     }
 
-    /// Returns once the object has another spec, is being deleted, or is gone, or the Secret that its
-    /// access key comes from was changed.
+    /// Returns once the object has another spec, is being deleted, or is gone, or its Namespace says
+    /// something else, or the Secret that its access key comes from was changed.
     async fn changed(&self, world: &World) {
         let known = ObjectRef::from_obj(self.object);
         let is_same = |now: &SesSmtpCredential| {
             now.metadata.generation == self.object.metadata.generation
                 && now.metadata.deletion_timestamp == self.object.metadata.deletion_timestamp
         };
-        while self.context.objects.get(&known).is_some_and(|now| is_same(&now)) && !self.source_changed(world)
-        {
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        let says_same = || self.context.tenancies.get(namespace).is_none_or(|now| now == self.tenancy);
+        let stays = || self.context.objects.get(&known).is_some_and(|now| is_same(&now));
+        while says_same() && stays() && !self.source_changed(world) {
             tokio::time::sleep(LOOK).await;
         }
     }

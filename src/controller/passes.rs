@@ -16,16 +16,18 @@ use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Settings;
 use ses_smtp_core::secret::SecretFacts;
 use ses_smtp_core::sweep::orphans::{self, Rules};
+use ses_smtp_core::tenancy::Tenancy;
 use tokio::sync::{Semaphore, watch as channel};
 
 use super::cache::{SecretCache, SourceCache};
 use super::lock::lock;
 use super::memory::Memory;
 use super::sweep::{Intervals, Reports, Sweeper};
+use super::tenancies::Tenancies;
 use super::{Context, LOGINS, reconcile};
-use crate::aws::{Iam, LoginProbe};
+use crate::aws::{Accounts, Iam, LoginProbe};
 use crate::clock::Clock;
-use crate::cluster::{Credentials, Secrets};
+use crate::cluster::{Credentials, Namespaces, Secrets};
 use crate::process::Metrics;
 
 /// One process's worth of memory and cache; a new one is a process that was started again.
@@ -54,11 +56,13 @@ impl Passes {
             sweep_rules: Rules { soak: SignedDuration::from_hours(24), limit: None, scale: 1.0 },
             client: client.clone(),
             objects: store,
-            iam,
+            accounts: Accounts::only(iam),
             probe,
             probes: Semaphore::new(LOGINS),
             secrets: Secrets::new(client.clone()),
-            credentials: Credentials::new(client),
+            credentials: Credentials::new(client.clone()),
+            namespaces: Namespaces::new(client),
+            tenancies: Tenancies::default(),
             cache: SecretCache::default(),
             sources: SourceCache::default(),
             memory: Memory::default(),
@@ -66,6 +70,7 @@ impl Passes {
             clock,
             metrics: Arc::new(Metrics::default()),
             synced: shutdown.clone(),
+            known: shutdown.clone(),
             shutdown,
         };
         let intervals = Intervals { drift: Duration::ZERO, orphans: Duration::ZERO };
@@ -93,16 +98,23 @@ impl Passes {
 
     /// One pass over `object`, and after what time the next one is due.
     pub async fn pass(&self, object: &SesSmtpCredential) -> Option<Duration> {
-        lock(&self.objects).apply_watcher_event(&Event::Apply(object.clone()));
+        self.watched(object);
         let context = &self.sweeper.context;
         let permit = context.gate.acquire().await.ok();
-        Box::pin(reconcile::passed(object, context, permit)).await
+        Box::pin(reconcile::passed(object, context, permit, Tenancy::default())).await
     }
 
     /// One look for drift, with `object` among those that are watched.
     pub async fn look_for_drift(&self, object: &SesSmtpCredential) {
-        lock(&self.objects).apply_watcher_event(&Event::Apply(object.clone()));
+        self.watched(object);
         self.sweeper.look_for_drift(&mut *self.reports.lock().await).await;
+    }
+
+    /// The watches tell of `object` and of its Namespace, which has no annotations.
+    fn watched(&self, object: &SesSmtpCredential) {
+        lock(&self.objects).apply_watcher_event(&Event::Apply(object.clone()));
+        let namespace = ObjectMeta { name: object.metadata.namespace.clone(), ..ObjectMeta::default() };
+        self.sweeper.context.tenancies.put(&namespace);
     }
 
     /// One look for orphans.

@@ -12,16 +12,18 @@ use ses_smtp_core::names::{AWS_ACCOUNT, FINALIZER};
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::status;
 use ses_smtp_core::step::End;
+use ses_smtp_core::tenancy::Tenancy;
 use ses_smtp_core::time::after;
 use ses_smtp_core::world::{ObjectFacts, World};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use super::Context;
 use super::backoff::{self, pause, random};
 use super::cache::{key_of, source_of};
 use super::memory::Entry;
 use super::pass::Pass;
+use super::watch::RETRY;
+use super::{Context, all_done};
 
 /// Shortest pause before a wait is looked at again, however much time is scaled.
 const LOOK: Duration = Duration::from_secs(5);
@@ -32,13 +34,31 @@ pub enum Never {}
 
 /// One pass over `object`, and when to come back.
 pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) -> Result<Action, Never> {
-    let mut synced = context.synced.clone();
-    // The sender goes only with the process; then there is nothing left to do either.
-    let _ = synced.wait_for(|done| *done).await;
+    // The senders go only with the process; then there is nothing left to do either.
+    all_done([context.synced.clone(), context.known.clone()]).await;
     let permit = context.gate.acquire().await.ok();
+    let Some(tenancy) = tenancy(&object, &context).await else { return Ok(Action::requeue(RETRY)) };
     // On the heap only from here on: what waits at the gate has to be small, for all may wait.
-    let next = Box::pin(passed(&object, &context, permit)).await;
+    let next = Box::pin(passed(&object, &context, permit, tenancy)).await;
     Ok(next.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// What the object's Namespace says, if that is known. Before an object has its finalizer, and with it the
+/// account for good, the Namespace is read live: its watch may lag behind that of objects.
+async fn tenancy(object: &SesSmtpCredential, context: &Context) -> Option<Tenancy> {
+    let namespace = object.namespace().unwrap_or_default();
+    let placed = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+    if !placed && object.metadata.deletion_timestamp.is_none() {
+        match context.namespaces.get(&namespace).await {
+            Ok(Some(metadata)) => drop(context.tenancies.put(&metadata)),
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(namespace, %error, "the Namespace can't be read; trying again");
+                return None;
+            }
+        }
+    }
+    context.tenancies.get(&namespace)
 }
 
 /// The pass itself, what becomes known by it, and after what time the next one is due.
@@ -46,12 +66,14 @@ pub async fn passed(
     object: &SesSmtpCredential,
     context: &Context,
     permit: Option<SemaphorePermit<'_>>,
+    tenancy: Tenancy,
 ) -> Option<Duration> {
     let began = Instant::now();
-    let (goal, uid) = (Goal::of(object, &context.settings), object.uid().unwrap_or_default());
+    let goal = Goal::of(object, &context.settings, &tenancy);
+    let uid = object.uid().unwrap_or_default();
     let entry = context.memory.get(&uid);
     let world = world(context, object, &goal, &entry);
-    let mut pass = Pass { context, object, goal: &goal, permit, spent: Duration::ZERO };
+    let mut pass = Pass { context, object, goal: &goal, tenancy, permit, spent: Duration::ZERO };
     let (world, end) = pass.run(world).await;
     let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
     let told = gone || report(context, object, &goal, &world, &end).await;

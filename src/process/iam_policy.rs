@@ -6,9 +6,10 @@ use clap::Args;
 use ses_smtp_core::iam::Caller;
 use ses_smtp_core::region::Partition;
 use ses_smtp_core::rights::{Document, Reach, boundary};
+use ses_smtp_core::tenancy::RoleArn;
 
 use super::output;
-use super::settings::{PlaceArgs, is_name_byte, policy_name};
+use super::settings::{PlaceArgs, policy_name};
 use crate::aws::{Session, Unidentified, identify, is_account};
 use crate::cluster::connect;
 use crate::controller::installation_ids;
@@ -134,15 +135,7 @@ fn partition(text: &str) -> Result<Partition, String> {
 
 /// The ARN of a role, without wildcards: the operator is to take the roles that are named.
 fn role(text: &str) -> Result<String, String> {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let good = matches!(parts.as_slice(), ["arn", _, "iam", "", account, name]
-        if is_account(account) && Partition::of_arn(text).is_some() && is_role_name(name));
-    good.then(|| text.to_owned()).ok_or_else(|| {
+    RoleArn::parse(text).map(|role| role.to_string()).ok_or_else(|| {
         "allowed are ARNs of roles, such as arn:aws:iam::123456789012:role/ses-smtp".to_owned()
     })
-}
-
-fn is_role_name(text: &str) -> bool {
-    let segment = |part: &str| !part.is_empty() && part.bytes().all(is_name_byte);
-    text.strip_prefix("role/").is_some_and(|path| path.split('/').all(segment))
 }

@@ -45,7 +45,7 @@ macro_rules! describe {
 describe! {
     RECONCILES = "ses_smtp_reconciles", "counter", "outcome", "Passes over a credential, by how they ended";
     RECONCILE_SECONDS = "ses_smtp_reconcile_seconds", "histogram", "", "Duration of a pass over a credential";
-    IAM_CALLS = "ses_smtp_iam_calls", "counter", "action, outcome", "Calls sent to IAM, by action and by what came back";
+    IAM_CALLS = "ses_smtp_iam_calls", "counter", "action, outcome", "Calls sent to IAM, and to STS for a role, by action and by what came back";
     IAM_CALL_SECONDS = "ses_smtp_iam_call_seconds", "histogram", "action", "Duration of a call to IAM, without the wait for its turn";
     IAM_THROTTLED = "ses_smtp_iam_throttled", "counter", "", "Calls that IAM throttled";
     KUBE_WRITES = "ses_smtp_kube_writes", "counter", "kind, outcome", "Writes to the Kubernetes API, by kind of object and by what came back";

@@ -9,12 +9,14 @@ use ses_smtp_core::api::DeletionPolicy;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::sweep::orphans::{Orphan, may_act};
+use ses_smtp_core::tenancy::{Role, RoleArn};
 
 use super::settings::PlaceArgs;
 use super::{Metrics, output};
-use crate::aws::{Client, Limited, Limits, Session, identify};
+use crate::aws::{Accounts, Iam, Limits, Session, identify};
+use crate::clock::Clock;
 use crate::cluster::connect;
-use crate::controller::{installation_ids, live_uids, remove_orphan, users_of_cluster};
+use crate::controller::{Ids, installation_ids, live_uids, remove_orphan, users_of_cluster};
 
 /// The pace of the command's calls: the operator's share of the account's limits comes first.
 const LIMITS: Limits = Limits { rate: 5.0, burst: 5 };
@@ -32,8 +34,20 @@ pub struct OrphansArgs {
     /// are in another cluster and can't be seen from here
     #[arg(long, value_name = "ID")]
     install: Option<String>,
+    /// Look in the account of this role instead of the one that the AWS credentials are of; it is
+    /// assumed as for objects of `--namespace`
+    #[arg(long, value_name = "ARN", requires = "namespace", value_parser = role)]
+    role: Option<RoleArn>,
+    /// Namespace whose `ExternalId` (`<cluster id>/<namespace>`) the role's trust policy expects; it need
+    /// not exist any more
+    #[arg(long, value_name = "NAME", requires = "role")]
+    namespace: Option<String>,
     #[command(flatten)]
     place: PlaceArgs,
+}
+
+fn role(text: &str) -> Result<RoleArn, String> {
+    RoleArn::parse(text).ok_or_else(|| format!("it {}", RoleArn::FORM))
 }
 
 /// Runs the command.
@@ -60,6 +74,8 @@ enum Trouble {
     Caller(String),
     #[error("the SesSmtpCredentials can't be listed: {0}")]
     Live(#[from] kube::Error),
+    #[error("role {arn} can't be assumed with ExternalId {external_id}: {failure:?}")]
+    Role { arn: String, external_id: String, failure: Failure },
     #[error("the account's users can't be read: {0:?}")]
     Iam(Failure),
 }
@@ -70,23 +86,39 @@ impl From<Failure> for Trouble {
     }
 }
 
-async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
-    let kubernetes = connect().await?;
-    let ids = installation_ids(&kubernetes, args.place.cluster_id.clone()).await?;
+/// IAM of the account to look in, and the installation there.
+async fn reach(args: &OrphansArgs, ids: Ids) -> Result<(Arc<dyn Iam>, Installation), Trouble> {
     let session = Session::load().await;
     let caller = identify(&session).await.map_err(|error| Trouble::Caller(error.to_string()))?;
-    let wanted = args.install.clone().unwrap_or_else(|| ids.install.clone());
-    let installation = Installation {
+    let mut installation = Installation {
         cluster_id: ids.cluster,
         install_id: ids.install,
-        account: caller.account,
+        account: caller.account.clone(),
         partition: caller.partition,
         user_path: args.place.user_path.clone(),
         user_prefix: String::new(),
         boundary_name: None,
     };
-    let iam = Limited::new(Client::new(&session, Arc::new(Metrics::default())), LIMITS);
-    let mut orphans = users_of_cluster(&iam, &installation).await?;
+    let accounts = Accounts::new(session, &caller, Arc::new(Metrics::default()), LIMITS, Clock::system());
+    let role = args.role.as_ref().zip(args.namespace.as_ref());
+    let used = role.map(|(arn, namespace)| Role::of(arn, namespace, &installation));
+    if let Some((arn, _)) = role {
+        (installation.account, installation.partition) = (arn.account.clone(), arn.partition);
+    }
+    let iam = accounts.iam(&installation.account, used.as_ref()).await.map_err(|failure| match used {
+        Some(Role { arn, external_id, .. }) => Trouble::Role { arn, external_id, failure },
+        None => Trouble::Iam(failure),
+    })?;
+    Ok((iam, installation))
+}
+
+async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
+    let kubernetes = connect().await?;
+    let ids = installation_ids(&kubernetes, args.place.cluster_id.clone()).await?;
+    let wanted = args.install.clone().unwrap_or_else(|| ids.install.clone());
+    let (iam, installation) = reach(args, ids).await?;
+    output::note(&format!("looked in account {} and in no other", installation.account));
+    let mut orphans = users_of_cluster(&*iam, &installation).await?;
     let live = live_uids(&kubernetes).await?;
     orphans.retain(|orphan| orphan.install == wanted && !live.contains(&orphan.uid));
     let shown = output::result(&table(&orphans));
@@ -99,12 +131,12 @@ async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
              installation: --install {wanted}"
         )));
     }
-    Ok(delete(args, &iam, &installation, &orphans).await)
+    Ok(delete(args, &*iam, &installation, &orphans).await)
 }
 
 async fn delete(
     args: &OrphansArgs,
-    iam: &Limited<Client>,
+    iam: &dyn Iam,
     installation: &Installation,
     orphans: &[Orphan],
 ) -> ExitCode {

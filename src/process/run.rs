@@ -15,8 +15,7 @@ use tokio::time::sleep;
 use super::settings::unknown_variables;
 use super::{Metrics, Readiness, RunSettings, cli, http, logging, output};
 use crate::aws::{
-    Client, Iam, Limited, LoginProbe, ProbeError, SENSITIVE_BODIES, Session, SmtpProbe, identify,
-    reveals_bodies,
+    Accounts, LoginProbe, ProbeError, SENSITIVE_BODIES, Session, SmtpProbe, identify, reveals_bodies,
 };
 use crate::clock::Clock;
 use crate::controller::{self, ControlError};
@@ -30,8 +29,8 @@ pub struct Operator {
     pub settings: RunSettings,
     /// Whom the AWS credentials belong to.
     pub caller: Caller,
-    /// IAM, paced for the whole process.
-    pub iam: Arc<dyn Iam>,
+    /// IAM of every account, paced for the whole process.
+    pub accounts: Accounts,
     /// Logins at SMTP endpoints.
     pub probe: Arc<dyn LoginProbe>,
     /// Metrics.
@@ -116,8 +115,9 @@ async fn prepare(
         _ = shutdown.wait_for(|ending| *ending) => return None,
     };
     tracing::info!(account = caller.account, partition = %caller.partition, "AWS credentials work");
-    let iam = Arc::new(Limited::new(Client::new(&session, metrics.clone()), settings.limits()));
-    Some(Operator { settings, caller, iam, probe, metrics, readiness, shutdown, clock: Clock::system() })
+    let (clock, limits) = (Clock::system(), settings.limits());
+    let accounts = Accounts::new(session, &caller, metrics.clone(), limits, clock.clone());
+    Some(Operator { settings, caller, accounts, probe, metrics, readiness, shutdown, clock })
 }
 
 /// Asks who we are until AWS says so. Credentials may come late: a token not yet mounted, a role not

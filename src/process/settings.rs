@@ -10,8 +10,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 use ses_smtp_core::desired;
-use ses_smtp_core::region::RegionTable;
+use ses_smtp_core::policy::Address;
+use ses_smtp_core::region::{RegionName, RegionTable};
 use ses_smtp_core::sweep::orphans::Rules;
+use ses_smtp_core::tenancy::{Allowed, Entry, RoleArn, list};
 use ses_smtp_core::time::shortened;
 
 use super::endpoints::EndpointsArg;
@@ -79,6 +81,20 @@ pub struct RunSettings {
     pub permissions_boundary_name: Option<String>,
     #[command(flatten)]
     endpoints: EndpointsArg,
+    /// Regions that objects may ask for, with commas between them; a namespace can narrow it by annotation
+    /// `ses-smtp.dev/allowed-regions`. Default: all
+    #[arg(long, env = "SES_SMTP_ALLOWED_REGIONS", value_name = "LIST", value_parser = listed::<RegionName>)]
+    allowed_regions: Option<Listed<RegionName>>,
+    /// Senders that objects may ask for, with commas between them: `user@domain`, `*@domain`, `*@*.domain`
+    /// or `*`. An object that names none gets all of them as its policy; a namespace can narrow it by
+    /// annotation `ses-smtp.dev/allowed-from-addresses`. Default: all
+    #[arg(long, env = "SES_SMTP_ALLOWED_FROM_ADDRESSES", value_name = "LIST", value_parser = listed::<Address>)]
+    allowed_from_addresses: Option<Listed<Address>>,
+    /// ARNs of the roles, with commas between them, of which a namespace's annotation
+    /// `ses-smtp.dev/role-arn` may name one: its IAM users are then made in the role's account. Default:
+    /// none
+    #[arg(long, env = "SES_SMTP_ALLOWED_ROLES", value_name = "LIST", value_parser = listed::<RoleArn>)]
+    allowed_roles: Option<Listed<RoleArn>>,
     /// What a login at the SMTP endpoint (no mail is sent) has to do with a key: `auto` tries each new
     /// key out and trusts it after a while where the endpoint can't be reached; `required` trusts no
     /// key without a login; `off` tries none
@@ -125,6 +141,15 @@ impl RunSettings {
     /// The region table in force.
     pub fn regions(&self) -> RegionTable {
         self.endpoints.table()
+    }
+
+    /// What objects may ask for in every namespace.
+    pub fn allowed(&self) -> Allowed {
+        Allowed {
+            regions: self.allowed_regions.clone().map(|listed| listed.0),
+            senders: self.allowed_from_addresses.clone().map(|listed| listed.0),
+            roles: self.allowed_roles.clone().map(|listed| listed.0).unwrap_or_default(),
+        }
     }
 
     /// What a login has to do with a key.
@@ -187,8 +212,16 @@ pub(super) fn policy_name(text: &str) -> Result<String, String> {
     take(text, good, "allowed are 1 to 128 letters, digits and _+=,.@- (a name, not an ARN)")
 }
 
-pub(super) fn is_name_byte(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || NAME_MARKS.bytes().any(|mark| mark == byte)
+}
+
+/// A list as a type of its own: of a `Vec`, clap would read the entries one by one.
+#[derive(Clone, Debug)]
+struct Listed<T>(Vec<T>);
+
+fn listed<T: Entry>(text: &str) -> Result<Listed<T>, String> {
+    list(text).map(Listed).map_err(|unlisted| unlisted.to_string())
 }
 
 /// A duration as Kubernetes writes it.
@@ -290,6 +323,9 @@ mod tests {
             "--sweep-soak=15m",
             "--sweep-limit=0",
             "--smtp-ca-file=/etc/ca.pem",
+            "--allowed-regions=eu-central-1, eu-west-1",
+            "--allowed-from-addresses=a@example.com,*@example.com,*@*.example.com,*",
+            "--allowed-roles=arn:aws:iam::210987654321:role/a,arn:aws-cn:iam::210987654321:role/x/b",
         ] {
             parse(&[argument]).unwrap();
         }
@@ -321,6 +357,10 @@ mod tests {
             ("--sweep-limit", "5001", "0..=5000"),
             ("--verify-login", "never", "auto, required, off"),
             ("--log", "a=b=c", "target=level"),
+            ("--allowed-regions", "eu-central-1,moon", "a Region code such as eu-central-1"),
+            ("--allowed-regions", "eu-central-1,", "an entry is empty"),
+            ("--allowed-from-addresses", "*example.com", "user@domain, *@domain, *@*.domain or *"),
+            ("--allowed-roles", "arn:aws:iam::210987654321:user/a", "the ARN of a role such as arn:aws:iam"),
             ("--endpoints-file", "/none.yaml", "No such file"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();

@@ -12,6 +12,7 @@ use serde_json::json;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Goal;
 use ses_smtp_core::names::record;
+use ses_smtp_core::tenancy::Tenancy;
 use ses_smtp_operator::clock::Time as _;
 
 use crate::run::{Operator, Sweep};
@@ -185,7 +186,7 @@ async fn revoked(world: &World) {
 
 /// A `CreateUser` whose reply was lost with its process.
 async fn user_exists(world: &World) {
-    let goal = Goal::of(&world.object().await.unwrap(), &world.settings);
+    let goal = Goal::of(&world.object().await.unwrap(), &world.settings, &Tenancy::default());
     let user = &goal.identity().user;
     let mut parameters = vec![("UserName".to_owned(), user.name.clone()), ("Path".into(), user.path.clone())];
     for (n, (key, value)) in (1..).zip(&user.tags) {

@@ -17,6 +17,7 @@ use ses_smtp_core::desired::{Goal, Settings, VerifyLogin};
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::names::tag;
 use ses_smtp_core::region::{Partition, RegionName, RegionState, RegionTable, SmtpEndpoint};
+use ses_smtp_core::tenancy::{Allowed, Tenancy};
 use ses_smtp_core::time::Durations;
 use ses_smtp_operator::clock::Time as _;
 
@@ -111,7 +112,7 @@ impl World {
         Arc::new(Self {
             time: Arc::new(MadeTime::of(aws.clone())),
             uid: object.uid().unwrap(),
-            user: Goal::of(&object, &settings).identity().user.name.clone(),
+            user: Goal::of(&object, &settings, &Tenancy::default()).identity().user.name.clone(),
             aws,
             admin,
             namespace,
@@ -261,5 +262,6 @@ fn settings(aws: &Double) -> Settings {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Auto,
+        allowed: Allowed::default(),
     }
 }

@@ -13,6 +13,7 @@ use ses_smtp_core::api::{PolicySpec, SesSmtpCredential, SesSmtpCredentialSpec};
 use ses_smtp_core::desired::{Goal, Settings, VerifyLogin};
 use ses_smtp_core::identity::Installation;
 use ses_smtp_core::region::{Partition, RegionTable};
+use ses_smtp_core::tenancy::{Allowed, Tenancy};
 use ses_smtp_core::time::Durations;
 
 const ACTION: &str = "ses:SendRawEmail";
@@ -265,8 +266,9 @@ fn goal(policy: PolicySpec) -> Goal {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Auto,
+        allowed: Allowed::default(),
     };
-    Goal::of(&object, &settings)
+    Goal::of(&object, &settings, &Tenancy::default())
 }
 
 fn agree(spec: &PolicySpec, document: &str, requests: &[Request]) -> Result<(), TestCaseError> {

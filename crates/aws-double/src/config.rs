@@ -63,6 +63,34 @@ impl std::fmt::Debug for Caller {
     }
 }
 
+/// A role that callers may assume. Its account exists from the start.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// Its trust policy: who may assume it, on what condition.
+    pub trust: String,
+    /// Policy that every IAM call of its sessions is held against. Absent: all is allowed.
+    pub policy: Option<String>,
+}
+
+impl Role {
+    /// A role that may be assumed by `principal` (an account, or the ARN of a role) with one of the external
+    /// ids, which may hold stars.
+    pub fn new(arn: &str, principal: &str, external_ids: &[&str]) -> Self {
+        let trust = serde_json::json!({ "Version": "2012-10-17", "Statement": {
+            "Effect": "Allow", "Principal": { "AWS": principal }, "Action": "sts:AssumeRole",
+            "Condition": { "StringLike": { "sts:ExternalId": external_ids } } } });
+        Self { arn: arn.to_owned(), trust: trust.to_string(), policy: None }
+    }
+
+    /// The role with a policy.
+    #[must_use]
+    pub fn with_policy(self, document: &str) -> Self {
+        Self { policy: Some(document.to_owned()), ..self }
+    }
+}
+
 /// A token bucket.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Bucket {
@@ -122,6 +150,8 @@ pub struct Config {
     pub regions: Vec<String>,
     /// Principals; their accounts exist from the start.
     pub callers: Vec<Caller>,
+    /// Roles that may be assumed; their accounts exist from the start too.
+    pub roles: Vec<Role>,
     /// Latency by action; `*` stands for all others. `AUTH` is SMTP's.
     pub latency: BTreeMap<String, Duration>,
     /// Token buckets by action; `*` gives every other action a bucket of its own.
@@ -144,6 +174,7 @@ impl Default for Config {
             fixed_now: None,
             regions: vec!["eu-west-1".to_owned()],
             callers: vec![Caller::default()],
+            roles: Vec::new(),
             latency: BTreeMap::new(),
             buckets: BTreeMap::new(),
             settings: Settings::default(),

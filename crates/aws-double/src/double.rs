@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::account::{Account, ApiError};
 use crate::by_hand::ByHand;
-use crate::config::{Bucket, Config};
+use crate::config::{Bucket, Config, Role};
 use crate::fault::Fault;
 use crate::http;
 use crate::iam::Params;
@@ -130,6 +130,22 @@ impl Double {
     /// Sets or lifts the policy that the IAM calls of a caller are held against.
     pub fn set_policy(&self, access_key_id: &str, document: Option<&str>) {
         self.shared.lock().set_policy(access_key_id, document);
+    }
+
+    /// Adds a role, or replaces the one of its ARN: its sessions go on under the new policy. The account
+    /// must be one that was there from the start.
+    pub fn set_role(&self, role: Role) {
+        self.shared.lock().sessions.set_role(role);
+    }
+
+    /// Secret and token of every session that was not ended by hand, for verification.
+    pub fn session_secrets(&self) -> Vec<String> {
+        self.shared.lock().sessions.secrets()
+    }
+
+    /// Ends every session, as when somebody revokes them.
+    pub fn end_sessions(&self) {
+        self.shared.lock().sessions.end_all();
     }
 
     /// The double's time.

@@ -24,7 +24,7 @@ pub struct Record {
     pub account: Option<String>,
     /// Caller's access key id; at SMTP the user name given.
     pub caller: Option<String>,
-    /// IAM user concerned.
+    /// IAM user concerned; the ARN of a role that was to be assumed.
     pub user: Option<String>,
     /// Access key concerned.
     pub key: Option<String>,

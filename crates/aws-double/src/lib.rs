@@ -18,6 +18,7 @@ mod iam;
 mod journal;
 pub mod policy;
 mod rng;
+mod sessions;
 mod sigv4;
 mod smtp;
 mod snapshot;
@@ -27,7 +28,7 @@ mod tls;
 mod world;
 
 pub use by_hand::ByHand;
-pub use config::{ACCOUNT, Bucket, CALLER_KEY_ID, CALLER_SECRET, Caller, Config, Ses};
+pub use config::{ACCOUNT, Bucket, CALLER_KEY_ID, CALLER_SECRET, Caller, Config, Role, Ses};
 pub use double::{Double, SmtpPorts, StartError};
 pub use fault::{Fault, FaultKind, When};
 pub use iam::Params;

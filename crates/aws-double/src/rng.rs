@@ -30,7 +30,7 @@ impl Rng {
         (0..length).map(|_| char::from(pick(self.next()))).collect()
     }
 
-    /// An id of IAM's form: a four-letter prefix (`AIDA`, `AKIA`, `AGPA`) and base32 text.
+    /// An id of IAM's form: a four-letter prefix (`AIDA`, `AKIA`, `ASIA`, `AGPA`) and base32 text.
     pub(crate) fn id(&mut self, prefix: &str, length: usize) -> String {
         format!("{prefix}{}", self.text(BASE32, length))
     }
@@ -38,6 +38,11 @@ impl Rng {
     /// A secret access key: 40 characters.
     pub(crate) fn secret(&mut self) -> String {
         self.text(SECRET, 40)
+    }
+
+    /// The token of a session: 200 characters, of no length that AWS promises.
+    pub(crate) fn token(&mut self) -> String {
+        self.text(SECRET, 200)
     }
 
     /// A request id in the form of a UUID.

@@ -12,6 +12,7 @@ use crate::config::{Caller, Config};
 use crate::fault::{FaultBook, FaultKind};
 use crate::journal::{Journal, Record};
 use crate::rng::Rng;
+use crate::sessions::{Sessions, account_of};
 use crate::smtp::{Login, Mail};
 use crate::throttle::Buckets;
 
@@ -31,6 +32,7 @@ pub(crate) struct Identity {
 pub(crate) struct World {
     pub(crate) accounts: BTreeMap<String, Account>,
     callers: HashMap<String, Caller>,
+    pub(crate) sessions: Sessions,
     pub(crate) faults: FaultBook,
     pub(crate) buckets: Buckets,
     pub(crate) journal: Journal,
@@ -42,12 +44,16 @@ pub(crate) struct World {
 impl World {
     fn new(config: &Config, clock: &Clock) -> std::io::Result<Self> {
         let settings = scaled(&config.settings, clock);
-        let account = |(n, caller): (u64, &Caller)| {
+        let account = |(n, id): (u64, &str)| {
             let seed = config.seed.wrapping_mul(0x1_0000_0001).wrapping_add(n);
-            (caller.account.clone(), Account::new(&caller.account, seed, settings.clone()))
+            (id.to_owned(), Account::new(id, seed, settings.clone()))
         };
+        let of_callers = config.callers.iter().map(|caller| caller.account.as_str());
+        let others = config.roles.iter().map(|role| account_of(&role.arn));
+        let others: Vec<&str> = others.filter(|id| of_callers.clone().all(|known| known != *id)).collect();
         Ok(Self {
-            accounts: (0..).zip(&config.callers).map(account).collect(),
+            accounts: (0..).zip(of_callers.chain(others)).map(account).collect(),
+            sessions: Sessions::new(&config.roles),
             callers: config.callers.iter().map(|c| (c.access_key_id.clone(), c.clone())).collect(),
             faults: FaultBook::default(),
             buckets: Buckets::new(config.buckets.clone(), clock.scale()),
@@ -58,8 +64,13 @@ impl World {
         })
     }
 
-    /// The identity and secret behind an access key id that may sign requests.
-    pub(crate) fn signer(&self, key_id: &str) -> Result<(Identity, String), ApiError> {
+    /// The identity and secret behind an access key id that may sign requests with this session token.
+    pub(crate) fn signer(
+        &self,
+        key_id: &str,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(Identity, String), ApiError> {
         let unknown = || {
             ApiError::new(
                 403,
@@ -67,7 +78,18 @@ impl World {
                 "The security token included in the request is invalid.",
             )
         };
+        if let Some(session) = self.sessions.get(key_id) {
+            let expired = "The security token included in the request is expired";
+            return match token {
+                Some(token) if token == session.token && now < session.ends => {
+                    Ok((session.identity.clone(), session.secret.clone()))
+                }
+                Some(token) if token == session.token => Err(ApiError::new(403, "ExpiredToken", expired)),
+                _ => Err(unknown()),
+            };
+        }
         match self.callers.get(key_id) {
+            _ if token.is_some() => Err(unknown()),
             Some(caller) => Ok((caller_identity(caller), caller.secret.clone())),
             None => self.minted_signer(key_id).ok_or_else(unknown),
         }
@@ -88,7 +110,10 @@ impl World {
 
     /// The policy that a caller's IAM calls are held against, if any.
     pub(crate) fn policy_of(&self, key_id: &str) -> Option<&str> {
-        self.callers.get(key_id)?.policy.as_deref()
+        match self.callers.get(key_id) {
+            Some(caller) => caller.policy.as_deref(),
+            None => self.sessions.policy_of(key_id),
+        }
     }
 
     pub(crate) fn set_policy(&mut self, key_id: &str, document: Option<&str>) {

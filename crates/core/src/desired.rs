@@ -9,6 +9,7 @@ mod rotation;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{DeletionPolicy, SesSmtpCredential, SesSmtpCredentialSpec};
@@ -17,13 +18,14 @@ use crate::iam::UserSpec;
 use crate::identity::{Installation, Owner, tags_hash};
 use crate::key::KeyId;
 use crate::layout::{Layout, Rendering};
-use crate::names::{LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
+use crate::names::{AWS_ACCOUNT, LABEL_CREDENTIAL, LABEL_MANAGED_BY, MANAGER};
 use crate::password::digest;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::record::Record;
 use crate::region::{RegionName, RegionTable};
 use crate::source::Source;
+use crate::tenancy::{Allowed, Home, Role, Tenancy, Terms};
 use crate::time::Durations;
 
 pub use rotation::Rotation;
@@ -44,6 +46,21 @@ pub struct Settings {
     pub time_scale: f64,
     /// What a login has to do with being ready.
     pub verify_login: VerifyLogin,
+    /// What may be asked for, in every namespace.
+    pub allowed: Allowed,
+}
+
+impl Settings {
+    /// The settings in force in a home: another account's are those of an installation there.
+    fn at(&self, home: &Home) -> Cow<'_, Self> {
+        let own = &self.installation;
+        if own.account == home.account && own.partition == home.partition {
+            return Cow::Borrowed(self);
+        }
+        let installation =
+            Installation { account: home.account.clone(), partition: home.partition, ..own.clone() };
+        Cow::Owned(Self { installation, ..self.clone() })
+    }
 }
 
 /// What a login has to do with being ready.
@@ -99,8 +116,10 @@ pub struct Identity {
     pub deletion: DeletionPolicy,
     /// Name of its Secret.
     pub secret_name: String,
-    /// Account that the operator works in.
+    /// Account that its namespace works in.
     pub account: String,
+    /// The role by which that account is reached; `None`: the operator's own credentials.
+    pub role: Option<Role>,
     /// Protocol durations in force.
     pub durations: Durations,
 }
@@ -140,22 +159,45 @@ pub struct Derived {
 }
 
 impl Goal {
-    /// What `object` asks for under `settings`.
-    pub fn of(object: &SesSmtpCredential, settings: &Settings) -> Self {
-        let identity = Identity::of(object, settings);
+    /// What `object` asks for under `settings`, in a namespace of which `tenancy` is said.
+    pub fn of(object: &SesSmtpCredential, settings: &Settings, tenancy: &Tenancy) -> Self {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        // A derived credential is of whatever account its key is; nothing is done there.
+        let derives = object.spec.access_key_from.is_some();
+        let home = if derives { Ok(Home::own(settings)) } else { tenancy.home(namespace, settings) };
+        match home {
+            Ok(home) => Self::at_home(object, &settings.at(&home), home.role, tenancy),
+            Err(invalid) => Self::homeless(object, settings, invalid),
+        }
+    }
+
+    fn at_home(
+        object: &SesSmtpCredential,
+        settings: &Settings,
+        role: Option<Role>,
+        tenancy: &Tenancy,
+    ) -> Self {
+        let identity = Identity::of(object, settings, role);
         if object.metadata.deletion_timestamp.is_some() {
             return Self::Teardown(Box::new(identity));
         }
         if object.spec.suspend {
             return Self::Suspended(Box::new(identity));
         }
-        Self::parse(&object.spec, identity.clone(), settings)
+        let terms = tenancy.terms(&identity.owner.namespace, &settings.allowed);
+        terms
+            .and_then(|terms| Self::parse(&object.spec, identity.clone(), settings, &terms))
             .unwrap_or_else(|invalid| Self::Invalid(Box::new(identity), invalid))
     }
 
-    fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
+    fn parse(
+        spec: &SesSmtpCredentialSpec,
+        identity: Identity,
+        settings: &Settings,
+        terms: &Terms,
+    ) -> Result<Self, Invalid> {
         let source = checks::source(spec, &identity)?;
-        let desired = Desired::parse(spec, identity, settings)?;
+        let desired = Desired::parse(spec, identity, settings, terms)?;
         Ok(match source {
             None => Self::Serve(Box::new(desired)),
             Some(source) => Self::Derive(Box::new(Derived { desired, source })),
@@ -171,6 +213,19 @@ impl Goal {
         }
     }
 
+    /// Nobody knows in which account to work: not even a deletion can go on. The user is told of where
+    /// the object says that it is.
+    fn homeless(object: &SesSmtpCredential, settings: &Settings, invalid: Invalid) -> Self {
+        let own = Home::own(settings);
+        let recorded = object.metadata.annotations.as_ref().and_then(|all| all.get(AWS_ACCOUNT));
+        let home = Home { account: recorded.cloned().unwrap_or(own.account), ..own };
+        let identity = Box::new(Identity::of(object, &settings.at(&home), None));
+        if object.spec.suspend && object.metadata.deletion_timestamp.is_none() {
+            return Self::Suspended(identity);
+        }
+        Self::Invalid(identity, invalid)
+    }
+
     /// Who the credential is.
     pub fn identity(&self) -> &Identity {
         match self {
@@ -182,7 +237,7 @@ impl Goal {
 }
 
 impl Identity {
-    fn of(object: &SesSmtpCredential, settings: &Settings) -> Self {
+    fn of(object: &SesSmtpCredential, settings: &Settings, role: Option<Role>) -> Self {
         let meta = &object.metadata;
         let owner = Owner {
             namespace: meta.namespace.clone().unwrap_or_default(),
@@ -198,6 +253,7 @@ impl Identity {
             user_arn: settings.installation.user_arn(&user),
             tags_hash: tags_hash(&user.tags),
             account: settings.installation.account.clone(),
+            role,
             durations: rotation::durations(object.spec.rotation.as_ref(), settings),
             owner,
             user,
@@ -229,15 +285,21 @@ pub fn credential_label(name: &str) -> String {
 }
 
 impl Desired {
-    fn parse(spec: &SesSmtpCredentialSpec, identity: Identity, settings: &Settings) -> Result<Self, Invalid> {
+    fn parse(
+        spec: &SesSmtpCredentialSpec,
+        identity: Identity,
+        settings: &Settings,
+        terms: &Terms,
+    ) -> Result<Self, Invalid> {
         let endpoints = checks::endpoints(spec, settings)?;
+        terms.allow_regions(spec, &endpoints)?;
         let secret = spec.secret.clone().unwrap_or_default();
         let rotation = spec.rotation.clone().unwrap_or_default();
         Ok(Self {
             rotation: Rotation::parse(&rotation, &identity.owner.uid, settings)?,
             revoked: spec.revoked_keys.iter().filter_map(|id| KeyId::parse(id)).collect(),
             verify_login: settings.verify_login,
-            policy: policy::parse(spec, &endpoints, settings)?,
+            policy: policy::parse(spec, &endpoints, settings, terms)?,
             caution: policy::caution(spec),
             layout: checks::layout(spec, &endpoints)?,
             labels: checks::metadata("labels", secret.labels, checks::is_label_value)?,

@@ -17,6 +17,9 @@ pub const SETTLE_SECONDS: i64 = 15;
 /// Access keys that a user can hold, Inactive ones counted. IAM's quota, which can't be raised.
 pub const KEYS_PER_USER: usize = 2;
 
+/// The right that it takes to work in another account.
+pub const ASSUME_ROLE: &str = "sts:AssumeRole";
+
 /// A user as `CreateUser` asks for it; everything that proves ownership is in that one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSpec {

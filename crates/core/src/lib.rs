@@ -28,6 +28,7 @@ pub mod source;
 pub mod status;
 pub mod step;
 pub mod sweep;
+pub mod tenancy;
 #[cfg(test)]
 mod test;
 pub mod time;

@@ -8,6 +8,12 @@ pub const MANAGER: &str = "ses-smtp-operator";
 pub const FINALIZER: &str = "ses-smtp.dev/iam-user";
 /// Annotation on the custom resource: the account that the user is in (invariant S10).
 pub const AWS_ACCOUNT: &str = "ses-smtp.dev/aws-account";
+/// Annotation on a Namespace, set by an admin: Regions that its objects may use.
+pub const ALLOWED_REGIONS: &str = "ses-smtp.dev/allowed-regions";
+/// Annotation on a Namespace, set by an admin: senders that its objects may have.
+pub const ALLOWED_FROM_ADDRESSES: &str = "ses-smtp.dev/allowed-from-addresses";
+/// Annotation on a Namespace, set by an admin: the role by which its users are made in another account.
+pub const ROLE_ARN: &str = "ses-smtp.dev/role-arn";
 /// Managed policies that AWS attaches to a user whose key it found in public.
 pub const QUARANTINE_POLICIES: [&str; 3] =
     ["AWSCompromisedKeyQuarantineV3", "AWSCompromisedKeyQuarantineV2", "AWSCompromisedKeyQuarantine"];

@@ -58,11 +58,11 @@ reasons! {
     LoginVerified Good "SES accepts a login with the key." "Nothing to do.";
     EndpointUnreachable Progress "The SMTP endpoint can't be asked whether it accepts the key; the credential is trusted after a while." "Nothing, if the operator is not meant to connect there; else open the network path.";
     InvalidSpec Blocked "The spec asks for something that can't be." "The object's author: change the field that the message names.";
-    NotAllowed Blocked "The spec asks for something that the operator's admin doesn't allow." "The object's author: use one of the values in the message; or the admin: allow it.";
+    NotAllowed Blocked "The spec asks for something that the operator's admin doesn't allow, or what is allowed in the namespace can't be read." "The object's author: use one of the values in the message; or the admin: allow it, or correct the annotation of the Namespace.";
     RegionHasNoSmtpEndpoint Blocked "SES has no SMTP endpoint in the Region." "The object's author: choose another Region.";
     RegionUnknown Blocked "Nothing is known of an SMTP endpoint in the Region." "Check the spelling; or the admin: list the Region in the endpoints file.";
-    PartitionMismatch Blocked "The Region, or an ARN in `spec.policy`, is in another AWS partition than the operator's account." "Use a Region and ARNs of the account's partition, or another operator.";
-    AccountMismatch Blocked "The operator's AWS credentials are of another account than the one where the user was made." "The admin: give the operator credentials of the account that the message names.";
+    PartitionMismatch Blocked "The Region, or an ARN in `spec.policy`, is in another AWS partition than the account that the namespace works in." "Use a Region and ARNs of the account's partition, or another operator.";
+    AccountMismatch Blocked "The operator's AWS credentials, or the role of the namespace, are of another account than the one where the user was made." "The admin: give the operator credentials of the account that the message names, or the Namespace its former role.";
     SecretNotOwned Blocked "A Secret of that name exists and is not this object's. It is left untouched, and nothing is done in AWS." "Rename one of the two, or delete the Secret.";
     SecretImmutable Blocked "The Secret is marked immutable, so its data can't be changed." "Delete the Secret; it is made again with a new key.";
     SecretRefused Blocked "The API server refused the Secret: a quota, an admission rule, or a namespace that is being deleted." "The namespace's owner: make room, or change the rule.";

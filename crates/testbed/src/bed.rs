@@ -32,8 +32,9 @@ const MANIFESTS: [&str; 4] = [
     "deploy/base/deployment.yaml",
 ];
 /// Calls that are about the account or the caller and about no user.
-const LOOKS: [&str; 4] = [
+const LOOKS: [&str; 5] = [
     "GetCallerIdentity",
+    "AssumeRole",
     "GetAccountAuthorizationDetails",
     "GenerateCredentialReport",
     "GetCredentialReport",

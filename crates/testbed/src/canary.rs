@@ -29,13 +29,15 @@ impl Bed {
         Ok(())
     }
 
-    /// The secret access key of every key ever made, and its SMTP password in each of `regions`.
+    /// The secret access key of every key ever made, its SMTP password in each of `regions`, and what the
+    /// sessions of roles are signed with.
     pub fn canaries(&self, regions: &[&str]) -> Vec<String> {
         let secrets = |id: &String| {
             let passwords = regions.iter().filter_map(|region| self.aws.password_of(id, region));
             passwords.chain(self.aws.secret_of(id)).collect::<Vec<_>>()
         };
-        self.aws.key_ids().iter().flat_map(secrets).collect()
+        let keys = self.aws.key_ids();
+        keys.iter().flat_map(secrets).chain(self.aws.session_secrets()).collect()
     }
 
     /// Everything that the operator writes to the cluster but the data of Secrets.

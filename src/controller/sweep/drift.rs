@@ -10,14 +10,17 @@ use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::{Goal, Identity};
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::{CredentialReport, KeySlot, ReportState, UserRow};
+use ses_smtp_core::names::AWS_ACCOUNT;
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::record::Record;
 use ses_smtp_core::status::Note;
 use ses_smtp_core::sweep::drift::{Findings, REPORT_LAG, compare, keys_differ};
+use ses_smtp_core::tenancy::Place;
 use ses_smtp_core::time::{after, shortened};
 use ses_smtp_core::world::Suspicion;
 
 use super::{Incomplete, Sweeper, pages};
+use crate::aws::Iam;
 use crate::controller::cache::key_of;
 
 /// IAM makes a credential report this often at most.
@@ -26,20 +29,43 @@ const REPORT_INTERVAL: SignedDuration = SignedDuration::from_hours(4);
 /// What is remembered between looks.
 #[derive(Default)]
 pub struct Reports {
-    /// When the latest report was made.
-    generated: Option<Timestamp>,
+    /// When the latest report was made, by account.
+    generated: BTreeMap<String, Timestamp>,
     /// What was already told of users, by UID.
     told: BTreeMap<String, Vec<String>>,
 }
 
-/// Compares every user of ours with its spec and raises suspicion where they differ.
-pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incomplete> {
+/// The objects that are to have a user in one account, by its name.
+type Objects = HashMap<String, Arc<SesSmtpCredential>>;
+
+/// Compares every user of ours with its spec and raises suspicion where they differ. Gives the accounts
+/// that could not be looked at.
+pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Vec<Incomplete> {
     let began = sweeper.context.clock.now();
-    let objects = expected(sweeper);
+    let mut expected = expected(sweeper);
     forget_the_dead(sweeper, reports);
+    let mut missed = Vec::new();
+    for place in sweeper.context.tenancies.places(&sweeper.context.settings) {
+        let objects = expected.remove(&place.account).unwrap_or_default();
+        if let Err(failure) = look(sweeper, reports, &place, objects, began).await {
+            missed.push(sweeper.missed(&place, failure).await);
+        }
+    }
+    missed
+}
+
+/// One account.
+async fn look(
+    sweeper: &Sweeper,
+    reports: &mut Reports,
+    place: &Place,
+    objects: Objects,
+    began: Timestamp,
+) -> Result<(), Failure> {
+    let iam = sweeper.reach(place).await?;
     let mut left = objects.clone();
     let mut foreign = Vec::new();
-    pages(&*sweeper.context.iam, |page| {
+    pages(&*iam, |page| {
         for user in page.users {
             let Some(object) = left.remove(&user.name) else { continue };
             foreign.extend(compared(sweeper, object, &user, began));
@@ -47,7 +73,7 @@ pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incom
     })
     .await?;
     for object in left.into_values() {
-        let goal = Goal::of(&object, &sweeper.context.settings);
+        let Some(goal) = sweeper.context.goal(&object) else { continue };
         if settled(sweeper, goal.identity(), began).is_some() {
             suspect(sweeper, &object, Suspicion { user: true, ..Suspicion::default() });
         }
@@ -55,7 +81,7 @@ pub async fn sweep(sweeper: &Sweeper, reports: &mut Reports) -> Result<(), Incom
     for (object, found) in foreign {
         tell(sweeper, reports, &object, found).await;
     }
-    if let Some(report) = due_report(sweeper, reports, began).await? {
+    if let Some(report) = due_report(sweeper, reports, place, &*iam, began).await? {
         report_compared(sweeper, &objects, &report);
     }
     Ok(())
@@ -69,15 +95,21 @@ fn forget_the_dead(sweeper: &Sweeper, reports: &mut Reports) {
     reports.told.retain(|uid, _| living.contains(uid));
 }
 
-/// The objects that are to have a user, by its name.
-fn expected(sweeper: &Sweeper) -> HashMap<String, Arc<SesSmtpCredential>> {
-    let living = |object: &Arc<SesSmtpCredential>| object.metadata.deletion_timestamp.is_none();
-    let objects = sweeper.context.objects.state().into_iter().filter(living);
-    let named = |object: Arc<SesSmtpCredential>| {
-        let goal = Goal::of(&object, &sweeper.context.settings);
-        matches!(goal, Goal::Serve(_)).then(|| (goal.identity().user.name.clone(), object))
-    };
-    objects.filter_map(named).collect()
+/// The objects that are to have a user, by account. One that was made in another account is left out: its
+/// user is not looked for here.
+fn expected(sweeper: &Sweeper) -> HashMap<String, Objects> {
+    let mut expected: HashMap<String, Objects> = HashMap::new();
+    for object in sweeper.context.objects.state() {
+        if object.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let Some(Goal::Serve(desired)) = sweeper.context.goal(&object) else { continue };
+        let Identity { account, user, .. } = desired.identity;
+        if object.annotations().get(AWS_ACCOUNT).is_none_or(|recorded| *recorded == account) {
+            expected.entry(account).or_default().insert(user.name, object);
+        }
+    }
+    expected
 }
 
 /// What the object's Secret says of it, as the watch shows.
@@ -99,7 +131,7 @@ fn compared(
     user: &UserRow,
     now: Timestamp,
 ) -> Option<(Arc<SesSmtpCredential>, Vec<String>)> {
-    let Goal::Serve(desired) = Goal::of(&object, &sweeper.context.settings) else { return None };
+    let Some(Goal::Serve(desired)) = sweeper.context.goal(&object) else { return None };
     let Findings { mut suspicion, foreign } = compare(&desired, user, now);
     if let Some(record) = settled(sweeper, &desired.identity, now) {
         suspicion.lifted = record.quarantined_at.is_some() && suspicion.quarantine.is_none();
@@ -128,7 +160,8 @@ async fn tell(sweeper: &Sweeper, reports: &mut Reports, object: &SesSmtpCredenti
     if reports.told.get(&uid) == Some(&found) {
         return;
     }
-    let user = Goal::of(object, &sweeper.context.settings).identity().user.name.clone();
+    let Some(goal) = sweeper.context.goal(object) else { return };
+    let user = &goal.identity().user.name;
     let text = format!(
         "IAM user {user} has {} that the operator didn't put there: it is left alone, may widen what the \
          credential can do, and keeps the user from being deleted. Remove what isn't meant to be there",
@@ -143,28 +176,25 @@ async fn tell(sweeper: &Sweeper, reports: &mut Reports, object: &SesSmtpCredenti
 async fn due_report(
     sweeper: &Sweeper,
     reports: &mut Reports,
+    place: &Place,
+    iam: &dyn Iam,
     now: Timestamp,
 ) -> Result<Option<CredentialReport>, Failure> {
     let scale = sweeper.context.clock.scale();
     let interval = shortened(REPORT_INTERVAL, scale);
-    if reports.generated.is_some_and(|generated| now < after(generated, interval)) {
+    if reports.generated.get(&place.account).is_some_and(|generated| now < after(*generated, interval)) {
         return Ok(None);
     }
-    let iam = &sweeper.context.iam;
     if iam.generate_credential_report().await? == ReportState::InProgress {
         return Ok(None);
     }
     let report = iam.get_credential_report().await?;
-    let news = reports.generated != Some(report.generated);
-    reports.generated = Some(report.generated);
+    let before = reports.generated.insert(place.account.clone(), report.generated);
+    let news = before != Some(report.generated);
     Ok(news.then_some(report))
 }
 
-fn report_compared(
-    sweeper: &Sweeper,
-    objects: &HashMap<String, Arc<SesSmtpCredential>>,
-    report: &CredentialReport,
-) {
+fn report_compared(sweeper: &Sweeper, objects: &Objects, report: &CredentialReport) {
     for (name, object) in objects {
         let Some(slots) = report.users.get(name) else { continue };
         if keys_of(sweeper, object, slots, report.generated) {
@@ -174,7 +204,7 @@ fn report_compared(
 }
 
 fn keys_of(sweeper: &Sweeper, object: &SesSmtpCredential, slots: &[KeySlot], generated: Timestamp) -> bool {
-    let goal = Goal::of(object, &sweeper.context.settings);
+    let Some(goal) = sweeper.context.goal(object) else { return false };
     let lag = shortened(REPORT_LAG, sweeper.context.clock.scale());
     let record = recorded(sweeper, goal.identity());
     record.is_some_and(|record| keys_differ(&record, slots, generated, lag))

@@ -19,10 +19,11 @@ use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::UserPage;
 use ses_smtp_core::sweep::Scope;
 use ses_smtp_core::sweep::orphans::Memory;
+use ses_smtp_core::tenancy::Place;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
-use super::Context;
+use super::{Context, all_done};
 use crate::aws::Iam;
 
 pub use orphans::{live as live_uids, remove as remove_orphan, users as users_of_cluster};
@@ -49,18 +50,17 @@ pub struct Intervals {
 /// Why a look was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum Incomplete {
-    /// By IAM.
-    #[error("{}", told(.0))]
-    Iam(Failure),
+    /// By IAM or STS.
+    #[error("account {account}: {}", told(.failure))]
+    Iam {
+        /// The account.
+        account: String,
+        /// What was answered.
+        failure: Failure,
+    },
     /// By the API server.
     #[error("the custom resources can't be listed: {0}")]
     Kubernetes(#[from] kube::Error),
-}
-
-impl From<Failure> for Incomplete {
-    fn from(failure: Failure) -> Self {
-        Self::Iam(failure)
-    }
 }
 
 fn told(failure: &Failure) -> String {
@@ -73,13 +73,13 @@ fn told(failure: &Failure) -> String {
     }
 }
 
-/// Runs both, once the Secrets were listed, until the process ends.
-pub async fn run(sweeper: Sweeper, mut synced: channel::Receiver<bool>) {
+/// Runs both, once Secrets and Namespaces were listed, until the process ends.
+pub async fn run(sweeper: Sweeper, lists: [channel::Receiver<bool>; 2]) {
     let mut shutdown = sweeper.context.shutdown.clone();
     tokio::select! {
         () = async {
             // The sender goes only with the process.
-            let _ = synced.wait_for(|done| *done).await;
+            all_done(lists).await;
             tokio::join!(sweeper.watch_drift(), sweeper.watch_orphans());
         } => {}
         _ = shutdown.wait_for(|ending| *ending) => {}
@@ -112,7 +112,7 @@ impl Sweeper {
     /// One look for orphans.
     pub async fn look_for_orphans(&self, memory: &mut Memory) {
         let swept = orphans::sweep(self, memory).await;
-        self.told("orphans", swept);
+        self.told("orphans", swept.unwrap_or_else(|error| vec![error]));
     }
 
     async fn wait(&self, interval: Duration) {
@@ -122,12 +122,25 @@ impl Sweeper {
         tokio::time::sleep_until(Instant::now() + interval.div_f64(self.context.clock.scale())).await;
     }
 
-    fn told(&self, kind: &'static str, swept: Result<(), Incomplete>) {
-        let outcome = if swept.is_ok() { "ok" } else { "incomplete" };
+    fn told(&self, kind: &'static str, missed: Vec<Incomplete>) {
+        let outcome = if missed.is_empty() { "ok" } else { "incomplete" };
         self.context.metrics.swept(kind, outcome);
-        if let Err(error) = swept {
-            tracing::warn!(kind, %error, "a sweep was not completed; nothing follows from it");
+        for error in missed {
+            tracing::warn!(kind, %error, "a look was not completed; nothing follows from it");
         }
+    }
+
+    /// IAM of an account in use.
+    async fn reach(&self, place: &Place) -> Result<Arc<dyn Iam>, Failure> {
+        self.context.accounts.reach(place).await
+    }
+
+    /// A look at an account failed: what is said of it.
+    async fn missed(&self, place: &Place, failure: Failure) -> Incomplete {
+        for role in &place.roles {
+            self.context.accounts.heed(Some(role), &failure).await;
+        }
+        Incomplete::Iam { account: place.account.clone(), failure }
     }
 
     fn scope(&self) -> Scope<'_> {

@@ -1,6 +1,7 @@
 //! The orphan sweep: users whose custom resource is gone without its finalizer having run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
@@ -12,6 +13,7 @@ use ses_smtp_core::names::{POLICY_NAME, quarantine_arns, tag};
 use ses_smtp_core::region::Partition;
 use ses_smtp_core::sweep::Scope;
 use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, may_act};
+use ses_smtp_core::tenancy::Place;
 
 use super::{Incomplete, Sweeper, pages};
 use crate::aws::{Activity, Iam};
@@ -19,15 +21,14 @@ use crate::aws::{Activity, Iam};
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
-/// Looks for orphans and does what is due to them, at most so many at a time.
-pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incomplete> {
+/// Looks for orphans in every account and does what is due to them, at most so many at a time in all.
+/// Gives the accounts that could not be looked at.
+pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<Vec<Incomplete>, Incomplete> {
     let live = live(&sweeper.context.client).await?;
     if !may_act(&live) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let mut census = Census::default();
-    let iam = &*sweeper.context.iam;
-    pages(iam, |page| census.add(&sweeper.scope(), &page.users, &live)).await?;
+    let (census, accounts, missed) = count(sweeper, &live).await;
     let now = sweeper.context.clock.now();
     let plan = memory.plan(census, sweeper.context.sweep_rules, now);
     sweeper.context.metrics.orphans(plan.orphans);
@@ -39,22 +40,54 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<(), Incompl
         );
     }
     for (orphan, fate) in &plan.acts {
-        let done = end(iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
+        let Some(iam) = accounts.get(&orphan.account) else { continue };
+        let done = end(&**iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
         if done.is_err() {
             memory.failed(orphan);
         }
         log(orphan, *fate, done.err());
     }
-    Ok(())
+    Ok(missed)
+}
+
+/// The users of every account that can be looked at whole, and IAM of each of those.
+async fn count(
+    sweeper: &Sweeper,
+    live: &BTreeSet<String>,
+) -> (Census, HashMap<String, Arc<dyn Iam>>, Vec<Incomplete>) {
+    let (mut census, mut accounts, mut missed) = (Census::default(), HashMap::new(), Vec::new());
+    for place in sweeper.context.tenancies.places(&sweeper.context.settings) {
+        match counted(sweeper, &place, live).await {
+            Ok((iam, found)) => {
+                census.join(found);
+                accounts.insert(place.account, iam);
+            }
+            Err(failure) => missed.push(sweeper.missed(&place, failure).await),
+        }
+    }
+    (census, accounts, missed)
+}
+
+async fn counted(
+    sweeper: &Sweeper,
+    place: &Place,
+    live: &BTreeSet<String>,
+) -> Result<(Arc<dyn Iam>, Census), Failure> {
+    let iam = sweeper.reach(place).await?;
+    let mut census = Census::default();
+    pages(&*iam, |page| census.add(&sweeper.scope(), &place.account, &page.users, live)).await?;
+    Ok((iam, census))
 }
 
 fn log(orphan: &Orphan, fate: Fate, failure: Option<Failure>) {
     let (user, object, install) = (&orphan.name, &orphan.object, &orphan.install);
+    let account = &orphan.account;
     match failure {
-        None => tracing::info!(user, object, install, ?fate, "an orphaned IAM user was dealt with"),
+        None => tracing::info!(user, account, object, install, ?fate, "an orphaned IAM user was dealt with"),
         Some(failure) => {
             tracing::warn!(
                 user,
+                account,
                 object,
                 install,
                 ?fate,
@@ -88,7 +121,7 @@ pub async fn users(iam: &dyn Iam, installation: &Installation) -> Result<Vec<Orp
     let mut orphans = Vec::new();
     pages(iam, |page| {
         let ours = page.users.iter().filter(|user| scope.holds_but_for_install(user));
-        orphans.extend(ours.filter_map(|user| Orphan::of(user, &live)));
+        orphans.extend(ours.filter_map(|user| Orphan::of(user, &installation.account, &live)));
     })
     .await?;
     Ok(orphans)

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{Answer, Message, Reply};
 use crate::account::{ApiError, View};
 use crate::authorize::Request;
+use crate::clock::Clock;
 use crate::fault::{FaultKind, When};
 use crate::iam::{self, Done, Params};
 use crate::journal::{OUT_OF_BAND, Record};
@@ -21,6 +24,7 @@ struct Call {
     who: Option<Identity>,
     /// The access key id the request claims.
     claimed: Option<String>,
+    /// The user that the call is about; the role, where it is about one.
     user: Option<String>,
     fault: Option<FaultKind>,
     request_id: String,
@@ -30,7 +34,7 @@ impl Call {
     fn new(params: Params) -> Self {
         Self {
             action: params.get("Action").unwrap_or_default().to_owned(),
-            user: params.get("UserName").map(str::to_owned),
+            user: params.get("UserName").or_else(|| params.get("RoleArn")).map(str::to_owned),
             params,
             who: None,
             claimed: None,
@@ -106,7 +110,7 @@ pub(crate) fn run_unsigned(shared: &Shared, account: &str, params: Params) -> Re
 fn admit(shared: &Shared, call: &mut Call, message: &Message) -> Result<(), ApiError> {
     let world = &mut *shared.lock();
     call.request_id = world.ids.request_id();
-    let who = authenticate(world, call, message)?;
+    let who = authenticate(world, call, message, shared.now())?;
     if call.user.is_none() {
         call.user = call.params.get("AccessKeyId").and_then(|id| world.owner(id));
     }
@@ -119,10 +123,16 @@ fn admit(shared: &Shared, call: &mut Call, message: &Message) -> Result<(), ApiE
     Ok(())
 }
 
-fn authenticate(world: &World, call: &mut Call, message: &Message) -> Result<Identity, ApiError> {
+fn authenticate(
+    world: &World,
+    call: &mut Call,
+    message: &Message,
+    now: Timestamp,
+) -> Result<Identity, ApiError> {
     let claim = Claim::read(&message.headers)?;
     call.claimed = Some(claim.key_id.clone());
-    let (identity, secret) = world.signer(&claim.key_id)?;
+    let token = message.headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
+    let (identity, secret) = world.signer(&claim.key_id, token, now)?;
     if claim.service != call.service() {
         let text = format!("Credential should be scoped to correct service: '{}'.", call.service());
         return Err(ApiError::new(403, "SignatureDoesNotMatch", text));
@@ -176,7 +186,7 @@ async fn later(shared: Arc<Shared>, call: Arc<Call>, wait: Duration) {
 fn execute(shared: &Shared, call: &Call) -> Result<Done, ApiError> {
     let view = View { now: shared.now(), stale: call.stale() };
     let world = &mut *shared.lock();
-    let result = carry_out(world, call, view);
+    let result = carry_out(world, &shared.clock, call, view);
     let (outcome, key) = match &result {
         Ok(done) => ("ok", done.key.as_deref()),
         Err(error) => (error.code.as_ref(), None),
@@ -185,13 +195,13 @@ fn execute(shared: &Shared, call: &Call) -> Result<Done, ApiError> {
     result
 }
 
-fn carry_out(world: &mut World, call: &Call, view: View) -> Result<Done, ApiError> {
+fn carry_out(world: &mut World, clock: &Clock, call: &Call, view: View) -> Result<Done, ApiError> {
     let internal = || {
         ApiError::new(500, "ServiceFailure", "The request processing has failed because of an unknown error.")
     };
     let who = call.who.as_ref().ok_or_else(internal)?;
     if call.is_sts() {
-        return sts::call(&call.action, who);
+        return sts::call(world, clock, &call.action, &call.params, (who, view));
     }
     if who.minted {
         return Err(denial(world, call));

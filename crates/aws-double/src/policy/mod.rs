@@ -107,7 +107,7 @@ fn element(statement: &Value, name: &str, matches: impl Fn(&str) -> bool) -> boo
 }
 
 /// A text or a list of texts, as a list.
-fn texts(value: &Value) -> Vec<&str> {
+pub(crate) fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),

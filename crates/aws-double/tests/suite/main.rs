@@ -8,6 +8,7 @@ mod control;
 mod faults;
 mod lifecycle;
 mod rights;
+mod roles;
 mod rules;
 mod sending;
 mod smtp;

@@ -33,7 +33,7 @@ fn region(field: &str, text: &str, derives: bool, settings: &Settings) -> Result
         return Ok(region);
     }
     let message = format!(
-        "Region {region} is in partition {wanted}, the operator's account {} in partition {has}: use a Region of {has}",
+        "Region {region} is in partition {wanted}, AWS account {} in partition {has}: use a Region of {has}",
         settings.installation.account
     );
     invalid(Reason::PartitionMismatch, message)

@@ -5,6 +5,7 @@ use crate::endpoint::Endpoints;
 use crate::policy::{Address, Kind, Limits, MAX_ENTRIES, MAX_POLICY, Network, NotNetwork, Policy, SesArn};
 use crate::reason::Reason;
 use crate::region::RegionName;
+use crate::tenancy::Terms;
 
 use super::checks::invalid;
 use super::{Invalid, Settings};
@@ -19,10 +20,11 @@ pub fn parse(
     spec: &SesSmtpCredentialSpec,
     endpoints: &Endpoints,
     settings: &Settings,
+    terms: &Terms,
 ) -> Result<Policy, Invalid> {
     let asked = spec.policy.clone().unwrap_or_default();
     let limits = Limits {
-        senders: addresses("fromAddresses", &asked.from_addresses)?,
+        senders: terms.senders(addresses("fromAddresses", &asked.from_addresses)?)?,
         feedback: addresses("feedbackAddresses", &asked.feedback_addresses)?,
         recipients: addresses("recipients", &asked.recipients)?,
         identities: arns("identities", &asked.identities, Kind::Identity, settings)?,
@@ -37,7 +39,7 @@ pub fn parse(
     covers("identities", &limits.identities, endpoints)?;
     covers("configurationSets", &limits.configuration_sets, endpoints)?;
     let policy = Policy::new(&limits, settings.installation.partition);
-    policy.excess().map_or(Ok(policy), |size| too_large(size, &asked))
+    policy.excess().map_or(Ok(policy), |size| too_large(size, &asked, &limits, terms))
 }
 
 /// What mail SES will refuse because of the policy although its author may expect it to pass; empty if none.
@@ -145,9 +147,11 @@ fn covers(field: &str, arns: &[SesArn], endpoints: &Endpoints) -> Result<(), Inv
     }
 }
 
-fn too_large<T>(size: usize, asked: &PolicySpec) -> Result<T, Invalid> {
+fn too_large<T>(size: usize, asked: &PolicySpec, limits: &Limits, terms: &Terms) -> Result<T, Invalid> {
+    let senders: Vec<String> = limits.senders.iter().map(Address::to_string).collect();
+    let inherited = if asked.from_addresses.is_empty() { terms.inherited() } else { String::new() };
     let lists = [
-        ("fromAddresses", &asked.from_addresses),
+        ("fromAddresses", &senders),
         ("feedbackAddresses", &asked.feedback_addresses),
         ("recipients", &asked.recipients),
         ("identities", &asked.identities),
@@ -158,8 +162,12 @@ fn too_large<T>(size: usize, asked: &PolicySpec) -> Result<T, Invalid> {
     let mut fields = lists.map(|(field, texts)| (length(texts), field));
     fields.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
     let told = fields.iter().filter(|(length, _)| *length > 0);
-    let told: Vec<String> =
-        told.map(|(length, field)| format!("spec.policy.{field} (about {length})")).collect();
+    let told: Vec<String> = told
+        .map(|(length, field)| {
+            let source = if *field == "fromAddresses" { inherited.as_str() } else { "" };
+            format!("spec.policy.{field} (about {length}{source})")
+        })
+        .collect();
     let message = format!(
         "the policy has {size} characters, IAM allows {MAX_POLICY}: list fewer or shorter entries in {}, or use *@domain",
         told.join(", ")

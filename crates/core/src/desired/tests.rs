@@ -7,6 +7,7 @@ use crate::api::SesSmtpCredential;
 use crate::identity::Installation;
 use crate::reason::Reason;
 use crate::region::{RegionName, RegionState, RegionTable, SmtpEndpoint};
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test::{installation, owner};
 use crate::time::Durations;
 
@@ -17,6 +18,7 @@ fn settings() -> Settings {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
+        allowed: Allowed::default(),
     }
 }
 
@@ -44,7 +46,7 @@ fn changed(pointer: &str, value: Value) -> Value {
 }
 
 fn parse(spec: Value, settings: &Settings) -> Result<Box<Desired>, Invalid> {
-    match Goal::of(&object(spec), settings) {
+    match Goal::of(&object(spec), settings, &Tenancy::default()) {
         Goal::Serve(desired) => Ok(desired),
         Goal::Invalid(_, invalid) => Err(invalid),
         other => panic!("{other:?}"),
@@ -120,7 +122,7 @@ fn a_key_of_somebody_else_excludes_what_is_about_a_user() {
         let mut spec =
             json!({ "region": "eu-central-1", "accessKeyFrom": { "secretRef": { "name": "vault" } } });
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Goal::of(&object(spec), &settings())
+        Goal::of(&object(spec), &settings(), &Tenancy::default())
     };
     let Goal::Derive(derived) =
         with(json!({ "deletionPolicy": "Delete", "additionalRegions": ["us-east-1"] }))
@@ -186,10 +188,10 @@ fn takes_vpc_endpoints_of_the_region() {
 #[test]
 fn deletion_comes_before_suspension_and_that_before_errors() {
     let mut broken = object(json!({ "region": "nonsense", "suspend": true }));
-    assert!(matches!(Goal::of(&broken, &settings()), Goal::Suspended(_)));
+    assert!(matches!(Goal::of(&broken, &settings(), &Tenancy::default()), Goal::Suspended(_)));
     broken.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::test::time(0)));
-    assert!(matches!(Goal::of(&broken, &settings()), Goal::Teardown(_)));
+    assert!(matches!(Goal::of(&broken, &settings(), &Tenancy::default()), Goal::Teardown(_)));
 }
 
 #[test]

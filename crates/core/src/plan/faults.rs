@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::desired::Identity;
-use crate::iam::Failure;
+use crate::iam::{ASSUME_ROLE, Failure};
 use crate::reason::Reason;
 use crate::step::{End, Refusal, Step};
 use crate::time::after;
@@ -27,13 +27,18 @@ pub fn ending(view: &View) -> Option<Step> {
 /// The end that a failure means, or that time is up.
 pub fn end(identity: &Identity, world: &World) -> Option<Step> {
     let Some((step, failed)) = world.failed.as_ref() else { return out_of_time(world) };
-    if matches!(failed, Failed::Iam(Failure::Denied { .. })) && step.needs_user() && world.listed.is_none() {
+    if is_about_user(failed) && step.needs_user() && world.listed.is_none() {
         return Some(Step::FindUser);
     }
     Some(match failed {
         Failed::Iam(failure) => of_iam(identity, step, failure),
         Failed::Cluster(refusal) => of_cluster(identity, refusal),
     })
+}
+
+/// A denial that may only mean that there is no such user. Without a session nothing was asked.
+fn is_about_user(failed: &Failed) -> bool {
+    matches!(failed, Failed::Iam(Failure::Denied { action, .. }) if *action != ASSUME_ROLE)
 }
 
 fn out_of_time(world: &World) -> Option<Step> {
@@ -46,6 +51,7 @@ fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
     let user = &identity.user.name;
     let later = |reason, message: String| wait(reason, None, message);
     match failure {
+        Failure::Denied { action: ASSUME_ROLE, resource } => no_session(identity, resource),
         Failure::Denied { action, resource } => blocked(
             Reason::AccessDenied,
             format!(
@@ -71,6 +77,16 @@ fn of_iam(identity: &Identity, step: &Step, failure: &Failure) -> Step {
             later(Reason::Provisioning, format!("IAM user {user} changed meanwhile: starting over"))
         }
     }
+}
+
+fn no_session(identity: &Identity, role: &str) -> Step {
+    let external_id = identity.role.as_ref().map(|role| role.external_id.as_str()).unwrap_or_default();
+    let message = format!(
+        "AWS denies the operator {ASSUME_ROLE} on {role}: the role's trust policy has to allow it to the \
+         operator's role with the condition that sts:ExternalId is {external_id}, and the operator's own \
+         policy has to allow it on this role"
+    );
+    blocked(Reason::AccessDenied, message)
 }
 
 fn absent(identity: &Identity, step: &Step) -> Step {

@@ -58,7 +58,7 @@ impl Scene<'_> {
         let recorded = self.world.object.account.as_ref();
         match recorded {
             Some(account) if *account == self.identity.account => None,
-            Some(account) => Some(account::mismatch(account, &self.identity.account)),
+            Some(account) => Some(account::mismatch(account, self.identity)),
             None => self.account_unknown(),
         }
     }

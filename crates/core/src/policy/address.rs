@@ -41,6 +41,12 @@ impl Address {
     }
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// True for the part of an address before the `@`, without quotes.
 pub fn is_local(text: &str) -> bool {
     let is_atom = |atom: &str| {

@@ -11,6 +11,7 @@ use crate::desired::{Derived, Goal, Settings, VerifyLogin};
 use crate::names::{CONSENT, LABEL_SOURCE};
 use crate::reason::Reason;
 use crate::region::RegionTable;
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test::{installation, owner};
 use crate::time::Durations;
 
@@ -29,13 +30,14 @@ fn derived() -> Derived {
     object.metadata.namespace = Some(owner().namespace);
     object.metadata.uid = Some(owner().uid);
     let settings = Settings {
+        allowed: Allowed::default(),
         installation: installation(),
         regions: RegionTable::default(),
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
     };
-    match Goal::of(&object, &settings) {
+    match Goal::of(&object, &settings, &Tenancy::default()) {
         Goal::Derive(derived) => *derived,
         other => panic!("{other:?}"),
     }

@@ -12,6 +12,7 @@ use crate::record::{Previous, Record};
 use crate::region::RegionTable;
 use crate::secret::{Controller, SecretFacts};
 use crate::step::{End, SecretWrite, Step};
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test::{installation, key, owner, record, time};
 use crate::time::Durations;
 use crate::world::{Memo, ObjectFacts, World};
@@ -28,8 +29,9 @@ fn goal(change: impl FnOnce(&mut SesSmtpCredential)) -> Goal {
         durations: Durations::default(),
         time_scale: 1.0,
         verify_login: VerifyLogin::Off,
+        allowed: Allowed::default(),
     };
-    Goal::of(&object, &settings)
+    Goal::of(&object, &settings, &Tenancy::default())
 }
 
 fn serve() -> Box<Desired> {

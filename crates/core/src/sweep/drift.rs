@@ -101,6 +101,7 @@ mod tests {
     use crate::iam::UserFacts;
     use crate::record::Previous;
     use crate::region::RegionTable;
+    use crate::tenancy::{Allowed, Tenancy};
     use crate::test::{installation, key, owner, record, time};
     use crate::time::Durations;
 
@@ -117,8 +118,9 @@ mod tests {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Off,
+            allowed: Allowed::default(),
         };
-        match Goal::of(&object, &settings) {
+        match Goal::of(&object, &settings, &Tenancy::default()) {
             Goal::Serve(desired) => desired,
             other => panic!("{other:?}"),
         }

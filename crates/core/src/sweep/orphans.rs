@@ -26,6 +26,8 @@ const LIMIT_PERCENT: usize = 5;
 pub struct Orphan {
     /// The user.
     pub name: String,
+    /// Account that it is in.
+    pub account: String,
     /// Its stable id.
     pub user_id: String,
     /// UID of the custom resource that it was made for.
@@ -42,12 +44,13 @@ pub struct Orphan {
 
 impl Orphan {
     /// The orphan that `user` is, if it is one: not let go on purpose, and of no live object.
-    pub fn of(user: &UserRow, live: &BTreeSet<String>) -> Option<Self> {
+    pub fn of(user: &UserRow, account: &str, live: &BTreeSet<String>) -> Option<Self> {
         let get = |key: &str| user.facts.tags.get(key).cloned().unwrap_or_default();
         let uid = get(tag::UID);
         let let_go = user.facts.tags.contains_key(tag::RELEASED);
         (!let_go && !live.contains(&uid)).then(|| Self {
             name: user.name.clone(),
+            account: account.to_owned(),
             user_id: user.facts.user_id.clone(),
             uid,
             object: format!("{}/{}", get(tag::NAMESPACE), get(tag::NAME)),
@@ -97,13 +100,19 @@ pub struct Census {
 }
 
 impl Census {
-    /// Counts a page of users. `live` holds the UIDs of all custom resources there are.
-    pub fn add(&mut self, scope: &Scope, page: &[UserRow], live: &BTreeSet<String>) {
+    /// Counts a page of an account's users. `live` holds the UIDs of all custom resources there are.
+    pub fn add(&mut self, scope: &Scope, account: &str, page: &[UserRow], live: &BTreeSet<String>) {
         let ours = page.iter().filter(|user| scope.holds(user));
         for user in ours {
             self.users += 1;
-            self.orphans.extend(Orphan::of(user, live));
+            self.orphans.extend(Orphan::of(user, account, live));
         }
+    }
+
+    /// Counts what was counted in another account.
+    pub fn join(&mut self, other: Self) {
+        self.users += other.users;
+        self.orphans.extend(other.orphans);
     }
 }
 
@@ -235,7 +244,7 @@ mod tests {
         let scope = Scope { installation: &installation, namespaces: None };
         let mut census = Census::default();
         for page in users.chunks(7) {
-            census.add(&scope, page, live);
+            census.add(&scope, "123456789012", page, live);
         }
         memory.plan(census, RULES, time(at))
     }
@@ -363,7 +372,7 @@ mod tests {
         let installation = installation();
         let scope = Scope { installation: &installation, namespaces: None };
         let (mut memory, mut census) = (Memory::default(), Census::default());
-        census.add(&scope, &users(5), &others());
+        census.add(&scope, "123456789012", &users(5), &others());
         memory.plan(census.clone(), rules, time(0));
         assert_eq!(memory.plan(census, rules, time(900)).acts, []);
     }

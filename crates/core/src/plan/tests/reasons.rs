@@ -28,7 +28,6 @@ const WAYS_OUT: [&str; 60] = [
     "nothing is to be done, this object goes with it",
     "waiting until a Secret naming it can no longer land",
     // Somebody has.
-    "give it credentials of 123456789012",
     "set it to the 12-digit id of the account that the user is in",
     "give each cluster an id of its own",
     "Delete or rename it, or restore path /ses-smtp/c1/ and tags",
@@ -40,6 +39,7 @@ const WAYS_OUT: [&str; 60] = [
     "grant it in account 123456789012",
     "look at quotas and admission rules",
     "delete users that nothing needs, or raise the quota",
+    "name the role in account 123456789012 again",
     "list fewer or shorter entries in spec.policy",
     "list fewer or shorter entries in spec.policy.fromAddresses (about 4330), or use *@domain",
     "list 20 at most",

@@ -19,6 +19,7 @@ use crate::names::{CONSENT, LABEL_CREDENTIAL, LABEL_SOURCE, tag};
 use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{Effect, Refusal, Step};
+use crate::tenancy::{Allowed, Tenancy};
 use crate::test;
 use crate::time::Durations;
 use crate::world::ObjectFacts;
@@ -58,6 +59,8 @@ pub type Edit = fn(&mut Sim);
 pub struct Sim {
     pub now: Timestamp,
     pub settings: Settings,
+    /// What the Namespace says.
+    pub tenancy: Tenancy,
     pub object: SesSmtpCredential,
     /// Name and owner of the user, which no change of the spec changes.
     identity: Identity,
@@ -106,11 +109,14 @@ impl Sim {
             durations: Durations::default(),
             time_scale: 1.0,
             verify_login: VerifyLogin::Off,
+            allowed: Allowed::default(),
         };
-        let identity = Goal::of(&object, &settings).identity().clone();
+        let tenancy = Tenancy::default();
+        let identity = Goal::of(&object, &settings, &tenancy).identity().clone();
         Self {
             now: test::time(0),
             settings,
+            tenancy,
             object,
             identity,
             facts: ObjectFacts { finalizer: false, account: None, logins: Vec::new() },
@@ -151,7 +157,7 @@ impl Sim {
     }
 
     pub fn goal(&self) -> Goal {
-        Goal::of(&self.object, &self.settings)
+        Goal::of(&self.object, &self.settings, &self.tenancy)
     }
 
     pub fn identity(&self) -> Identity {

@@ -212,6 +212,60 @@ fn another_account_stops_everything() {
     assert!(sim.facts.finalizer);
 }
 
+/// A namespace of a role in the account that the simulation has.
+fn of_a_role(sim: &mut Sim) {
+    let arn = "arn:aws:iam::123456789012:role/tenant";
+    sim.settings.allowed.roles = vec![crate::tenancy::RoleArn::parse(arn).unwrap()];
+    sim.tenancy.role = Some(arn.into());
+}
+
+#[test]
+fn another_role_stops_everything_and_both_accounts_are_named() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let arn = "arn:aws:iam::210987654321:role/tenant";
+    sim.settings.allowed.roles = vec![crate::tenancy::RoleArn::parse(arn).unwrap()];
+    sim.tenancy.role = Some(arn.into());
+    sim.object.spec.region = "us-east-1".into();
+    let outcome = sim.pass(&mut operator);
+    went(&outcome, "Blocked:AccountMismatch");
+    let told = format!("{outcome}");
+    assert!(
+        told.contains("in AWS account 123456789012, namespace shop works in account 210987654321"),
+        "{told}"
+    );
+    sim.delete_object();
+    went(&sim.pass(&mut operator), "Blocked:AccountMismatch");
+    assert!(sim.facts.finalizer);
+    sim.tenancy.role = None;
+    went(&sim.pass(&mut operator), "DeleteKey:1 DeletePolicy DeleteUser RemoveFinalizer Done");
+}
+
+/// Nothing was asked of IAM, so the user isn't looked for, and a deletion doesn't take it for gone.
+#[test]
+fn a_role_that_is_denied_is_named_and_says_nothing_of_the_user() {
+    for (deleted, step, expected) in [
+        (false, "ListKeys", "ReadSecret ListKeys Blocked:AccessDenied"),
+        (true, "DeleteKey:1", "DeleteKey:1 Blocked:AccessDenied"),
+    ] {
+        let (mut sim, mut operator) = Sim::provisioned();
+        of_a_role(&mut sim);
+        let role = "arn:aws:iam::123456789012:role/tenant".to_owned();
+        let denied = Failure::Denied { action: crate::iam::ASSUME_ROLE, resource: role };
+        sim.broken = Some((step.into(), Effect::Iam(denied)));
+        if deleted {
+            sim.delete_object();
+        } else {
+            sim.object.spec.region = "us-east-1".into();
+        }
+        let outcome = sim.pass(&mut operator);
+        went(&outcome, expected);
+        let told = format!("{outcome}");
+        assert!(told.contains("sts:AssumeRole on arn:aws:iam::123456789012:role/tenant"), "{told}");
+        assert!(told.contains("sts:ExternalId is c1/shop"), "{told}");
+        assert!(sim.facts.finalizer);
+    }
+}
+
 #[test]
 fn a_stripped_account_is_recorded_again_on_proof() {
     let (mut sim, mut operator) = Sim::provisioned();
