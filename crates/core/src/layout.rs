@@ -97,6 +97,7 @@ impl Layout {
     }
 
     /// The data keys that hold no password of a Region that `lacks` names.
+    #[must_use]
     pub fn without(&self, lacks: impl Fn(&str) -> bool) -> Self {
         let needs = |part: &Part| matches!(part, Part::Password(region, _) if lacks(region));
         let kept = self.0.iter().filter(|(_, parts)| !parts.iter().any(needs));

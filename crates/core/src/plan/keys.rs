@@ -154,8 +154,8 @@ pub fn slot(view: &View, need: Need) -> Slot {
     match orphans(view).first() {
         Some(orphan) => Slot::Give(orphan.id.clone()),
         None if need.is_unpublished() => match less_used(view, keys) {
-            Ok(victim) => Slot::Give(victim.id.clone()),
-            Err(step) => Slot::Ask(step),
+            Ok(victim) => victim.map_or(Slot::Free, |key| Slot::Give(key.id.clone())),
+            Err(key) => Slot::Ask(Step::ReadLastUsed(key)),
         },
         None => other(view, need),
     }
@@ -172,16 +172,15 @@ fn too_many(view: &View, keys: &[ListedKey]) -> Step {
     blocked(Reason::KeyQuotaExceeded, message)
 }
 
-/// Of keys that no Secret names: the one that was never used goes, else the oldest. Not known before the
-/// step is done.
-pub fn less_used<'a>(view: &View, keys: &'a [ListedKey]) -> Result<&'a ListedKey, Step> {
+/// Of keys that no Secret names: the one that was never used goes, else the oldest. Not known before it is
+/// asked when the key in the error was last used.
+pub fn less_used<'a>(view: &View, keys: &'a [ListedKey]) -> Result<Option<&'a ListedKey>, KeyId> {
     let unknown = keys.iter().find(|key| !view.world.last_used.contains_key(&key.id));
     if let Some(key) = unknown {
-        return Err(Step::ReadLastUsed(key.id.clone()));
+        return Err(key.id.clone());
     }
     let used = |key: &&ListedKey| view.world.last_used.get(&key.id).is_some_and(Option::is_some);
-    // An empty list has no key to ask about, and none that could go.
-    keys.iter().min_by_key(|key| (used(key), key.created)).ok_or(Step::ListKeys)
+    Ok(keys.iter().min_by_key(|key| (used(key), key.created)))
 }
 
 /// The published and the previous key: a published one that a person made Inactive gives way; else

@@ -56,7 +56,7 @@ pub fn history(view: &View) -> Option<Step> {
     }
     let previous = match unnamed(view, published) {
         Ok(key) => key.map(|key| Previous::as_of(view.now, &key)),
-        Err(step) => return Some(step),
+        Err(key) => return Some(Step::ReadLastUsed(key)),
     };
     let issued = view.keys().and_then(|listing| listing.get(published)).map(|key| seconds(key.created));
     let forgotten = forgotten.map(|key| Previous::as_of(view.now, key));
@@ -74,14 +74,14 @@ pub fn history(view: &View) -> Option<Step> {
 
 /// The key besides the published one that pods may use. There are two if the data name a key that is
 /// none of our user's, as a Secret from a backup does: then the one that is used more.
-fn unnamed(view: &View, published: &KeyId) -> Result<Option<KeyId>, Step> {
+fn unnamed(view: &View, published: &KeyId) -> Result<Option<KeyId>, KeyId> {
     let listed = view.keys().map(|listing| listing.list.keys.clone()).unwrap_or_default();
     let others: Vec<ListedKey> = listed.into_iter().filter(|key| key.id != *published).collect();
     if others.len() < KEYS_PER_USER {
         return Ok(others.into_iter().next().map(|key| key.id));
     }
-    let victim = &keys::less_used(view, &others)?.id;
-    Ok(others.iter().find(|key| key.id != *victim).map(|key| key.id.clone()))
+    let victim = keys::less_used(view, &others)?.map(|key| &key.id);
+    Ok(others.iter().find(|key| Some(&key.id) != victim).map(|key| key.id.clone()))
 }
 
 /// A key that this process saw the Secret name, that still exists, and that the record now says

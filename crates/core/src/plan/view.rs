@@ -193,9 +193,8 @@ impl<'a> View<'a> {
             Passwords::Lost => Some(Need::Lost),
             _ if self.is_revoked(key) => Some(Need::Revoked),
             Passwords::All => self.is_due(&facts.record),
-            Passwords::Some => Some(Need::Region),
             Passwords::None if facts.record.password_digests.is_empty() => Some(Need::Unconfirmed),
-            Passwords::None => Some(Need::Region),
+            Passwords::Some | Passwords::None => Some(Need::Region),
         }
     }
 

@@ -84,7 +84,7 @@ fn a_clock_that_jumped_ahead_does_not_release_the_last_used_brake() {
     assert!(!outcome.words().contains("DeactivateKey:1"), "used an hour ago: {outcome}");
 }
 
-/// Two operators, or a repeated CreateUser whose first reply was lost, after the user was deleted.
+/// Two operators, or a repeated `CreateUser` whose first reply was lost, after the user was deleted.
 #[test]
 fn our_own_user_made_meanwhile_is_not_somebody_elses() {
     let (mut sim, mut operator) = Sim::provisioned();
@@ -93,7 +93,7 @@ fn our_own_user_made_meanwhile_is_not_somebody_elses() {
     operator.memo.suspicion.user = true;
     let calls = sim.calls;
     for call in [calls, calls + 2] {
-        let denied = Failure::Denied { action: "iam:GetUser".into(), resource: "user".into() };
+        let denied = Failure::Denied { action: "iam:GetUser", resource: "user".into() };
         sim.faults.insert(call, Fault::Says(Effect::Iam(denied)));
     }
     sim.edits.insert(calls + 4, |sim| {
