@@ -58,6 +58,7 @@ async fn one_object_costs_exactly_what_it_must() {
     assert_eq!(ready.status.as_ref().unwrap().access_key_id.as_ref(), Some(&credential.username));
     assert_eq!(iam(&bed), counts([("CreateUser", 1), ("PutUserPolicy", 1), ("CreateAccessKey", 1)]));
     let provision = counts([
+        ("get namespaces", 1),
         ("get secrets", 1),
         ("patch sessmtpcredentials", 1),
         ("create secrets", 1),
