@@ -24,7 +24,7 @@ receivers:
     Preset {
         name: "authentik",
         consumer: "authentik",
-        source: "chart authentik 2026.8.3, `global.envFrom`; authentik documentation, Email configuration",
+        source: "chart authentik, `global.envFrom`; authentik documentation, Email configuration",
         layout: &[
             ("AUTHENTIK_EMAIL__HOST", "$(host)"),
             ("AUTHENTIK_EMAIL__PASSWORD", "$(password)"),
@@ -59,7 +59,7 @@ smtpExistingSecret: mailer
     Preset {
         name: "bitnami-mastodon",
         consumer: "Mastodon, chart of Bitnami",
-        source: "chart bitnami/mastodon, README and templates/_helpers.tpl of 2026-11, `smtp.existingSecret` with its keys",
+        source: "chart bitnami/mastodon, templates/_helpers.tpl, `smtp.existingSecret` with its keys",
         layout: &[("login", "$(username)"), ("password", "$(password)"), ("server", "$(host)")],
         values: "\
 smtp:

@@ -36,7 +36,7 @@ langfuse:
     Preset {
         name: "mastodon",
         consumer: "Mastodon, chart of the project",
-        source: "chart mastodon/chart, templates/secret-smtp.yaml of 2026-11, `mastodon.smtp.existingSecret`: keys `login` and `password`",
+        source: "chart mastodon/chart, templates/secret-smtp.yaml, `mastodon.smtp.existingSecret`: keys `login` and `password`",
         layout: &[("login", "$(username)"), ("password", "$(password)")],
         values: "\
 mastodon:
@@ -51,7 +51,7 @@ mastodon:
     Preset {
         name: "n8n",
         consumer: "n8n",
-        source: "n8n documentation of 2026-11, User management SMTP environment variables",
+        source: "n8n documentation, User management SMTP environment variables",
         layout: &[
             ("N8N_EMAIL_MODE", "smtp"),
             ("N8N_SMTP_HOST", "$(host)"),
@@ -73,7 +73,7 @@ env:
     Preset {
         name: "outline",
         consumer: "Outline",
-        source: "chart community-charts/outline, values.yaml of 2026-11, `smtp.existingSecret`",
+        source: "chart community-charts/outline, values.yaml, `smtp.existingSecret`",
         layout: &[("password", "$(password)"), ("username", "$(username)")],
         values: "\
 smtp:
@@ -88,7 +88,7 @@ smtp:
     Preset {
         name: "rocketchat",
         consumer: "Rocket.Chat",
-        source: "chart RocketChat/helm-charts rocketchat, templates/secret.yaml of 2026-11, `smtp.existingSecret`: key `mail-url`",
+        source: "chart RocketChat/helm-charts rocketchat, templates/secret.yaml, `smtp.existingSecret`: key `mail-url`",
         layout: &[("mail-url", "$(url)")],
         values: "\
 smtp:
@@ -131,7 +131,7 @@ secret:
     Preset {
         name: "vaultwarden",
         consumer: "Vaultwarden",
-        source: "chart guerzon/vaultwarden, README and templates/secrets.yaml of 2026-11, `smtp.existingSecret` with `username.existingSecretKey`, `password.existingSecretKey`",
+        source: "chart guerzon/vaultwarden, templates/secrets.yaml, `smtp.existingSecret` with `username.existingSecretKey`, `password.existingSecretKey`",
         layout: &[("SMTP_PASSWORD", "$(password)"), ("SMTP_USERNAME", "$(username)")],
         values: "\
 smtp:
