@@ -5,6 +5,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use crate::key::KeyId;
 use crate::reason::Reason;
 use crate::record::{Previous, Record};
+use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{SecretWrite, Step};
 use crate::time::{after, seconds};
@@ -98,9 +99,18 @@ fn room(view: &View, need: Need) -> Option<Step> {
 
 fn no_slot(view: &View, until: Option<Timestamp>) -> Step {
     let named = |key: Option<&KeyId>| key.map(ToString::to_string).unwrap_or_default();
+    let missing: Vec<&str> = view.missing_regions().into_iter().map(RegionName::as_str).collect();
+    let not_served = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "; not served until then: {}, and the data of the Secret stay as they are",
+            missing.join(", ")
+        )
+    };
     let message = format!(
         "IAM user {} holds two access keys, as many as IAM allows, and both may be in use: {} is published, and the one \
-         before it, {}, stays usable until {}. If nothing uses that one any more, delete it in IAM to go on sooner",
+         before it, {}, stays usable until {}{not_served}. If nothing uses that one any more, delete it in IAM to go on sooner",
         view.desired.identity.user.name,
         named(view.published()),
         named(view.previous().map(|previous| &previous.key)),

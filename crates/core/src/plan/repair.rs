@@ -151,11 +151,14 @@ fn wanted(view: &View) -> Option<Record> {
     })
 }
 
-/// What the record is to say of the data. While the password of an additional Region is missing, the data
-/// are what the others give; while that of the first one is, they stay as they are until a new key comes.
+/// What the record is to say of the data. While a password is missing they stay as they are until a new key
+/// comes, so that what the spec no longer asks for goes only when what it asks for is there. Data that
+/// somebody edited are made of the passwords at hand, if that of the first Region is among them.
 fn data(view: &View, key: &KeyId) -> Option<Record> {
-    let held = view.held()?;
-    if !can_render(view, &held) {
+    let (facts, held) = (view.secret()?, view.held()?);
+    let intact = facts.content.is_none() || facts.is_consistent();
+    let pending = intact && !view.missing_regions().is_empty();
+    if pending || !can_render(view, &held) {
         let recorded = view.record();
         return (!recorded.password_digests.is_empty()).then_some(recorded);
     }

@@ -169,6 +169,14 @@ impl<'a> View<'a> {
                 .is_some_and(|known| ahead(known.superseded_at) || known.deactivated_at.is_some_and(ahead))
     }
 
+    /// The wanted Regions whose passwords the Secret doesn't hold, as far as is known.
+    pub fn missing_regions(&self) -> Vec<&'a RegionName> {
+        let lacks = |region: &&RegionName| {
+            self.secret().is_none_or(|facts| !has_password(self.desired, facts, region.as_str()))
+        };
+        self.desired.endpoints.regions().filter(lacks).collect()
+    }
+
     /// The record with the digests of those passwords alone that are wanted and not known to be lost.
     pub fn held(&self) -> Option<Record> {
         let facts = self.secret()?;

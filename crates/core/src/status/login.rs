@@ -120,7 +120,9 @@ pub fn condition(goal: &Goal, endpoints: &[EndpointStatus]) -> Option<Condition>
     }
     // Of equals the first, which is the last one from behind.
     let worst = endpoints.iter().rev().max_by_key(|endpoint| badness(endpoint))?;
-    let at = format!("{}:{}", worst.host, worst.port);
+    let alike = endpoints.iter().filter(|it| badness(it) == badness(worst));
+    let at: Vec<String> = alike.map(|it| format!("{}:{}", it.host, it.port)).collect();
+    let at = at.join(", ");
     let (status, reason, message) = match outcome(worst) {
         Some(ACCEPTED) => ("True", Reason::LoginVerified, accepted_by(endpoints)),
         Some(UNSETTLED) => {

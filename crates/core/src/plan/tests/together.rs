@@ -216,17 +216,48 @@ fn a_region_that_never_worked_does_not_stop_rotation() {
     assert_ne!(sim.named(), Some(key(1)));
 }
 
-/// One bad Region keeps nothing of another in the Secret.
+/// What the spec no longer asks for goes only when what it asks for is there.
 #[test]
-fn a_removed_region_leaves_the_secret_while_another_is_held_back() {
+fn a_removed_region_stays_in_the_secret_until_the_new_key_is_there() {
     let (mut sim, mut operator) = (Sim::new(), Operator::default());
     add(&mut sim, &["eu-west-1"]);
     sim.pass(&mut operator);
+    let before = sim.value("eu-west-1.password");
     sim.settings.verify_login = VerifyLogin::Auto;
     sim.ses_in.insert("us-east-1".into(), Login::NotSubscribed);
     add(&mut sim, &["us-east-1"]);
+    sim.settle(&mut operator, 3);
+    assert_eq!(sim.value("eu-west-1.password"), before);
+    // Undone, it costs nothing.
+    let made = sim.account.made;
+    add(&mut sim, &["eu-west-1"]);
+    sim.settle(&mut operator, 3);
+    assert!(sim.logs_in());
+    assert_eq!((sim.value("eu-west-1.password"), sim.account.made), (before, made));
+    // Done, it goes.
+    sim.ses_in.clear();
+    add(&mut sim, &["us-east-1"]);
+    sim.pass_time(3600);
+    sim.settle(&mut operator, 3);
+    assert!(sim.logs_in());
+    assert_eq!(sim.value("eu-west-1.password"), "");
+}
+
+/// The same while the new key waits for a slot.
+#[test]
+fn a_swap_of_regions_that_waits_for_a_slot_takes_nothing_away() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    add(&mut sim, &["eu-west-1"]);
     sim.pass(&mut operator);
-    sim.pass(&mut operator);
+    sim.pass_time(HOUR);
+    let before = sim.value("eu-west-1.password");
+    add(&mut sim, &["us-east-1"]);
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Wait:WaitingForKeySlot"), "{outcome}");
+    assert!(format!("{outcome}").contains("not served until then: us-east-1"), "{outcome}");
+    assert_eq!(sim.value("eu-west-1.password"), before);
+    sim.settle(&mut operator, 20);
+    assert!(sim.logs_in());
     assert_eq!(sim.value("eu-west-1.password"), "");
 }
 
