@@ -11,8 +11,8 @@ mod k_to_z;
 const PLAIN_USERNAME: &str = "The consumer takes the user name as plain text, so each new key has to be copied there: \
     leave rotation off, or let a GitOps tool read `username` from the Secret.";
 /// For consumers that read the environment.
-const RESTART: &str =
-    "Environment variables are read at the start of a pod: it has to restart after a new key.";
+const RESTART: &str = "The pods get it as environment variables, which are read once: they have to restart within \
+    `rotation.overlap` after a new key, by hand or by a reload controller.";
 
 /// A ready layout.
 #[derive(Debug)]

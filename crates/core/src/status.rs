@@ -93,7 +93,20 @@ fn verdict(goal: &Goal, world: &World, end: &End, now: Timestamp) -> Verdict {
     } else {
         reason
     };
-    Verdict { ready, reason, message, suspended }
+    Verdict { ready, reason, message: message + &kept(goal, world), suspended }
+}
+
+/// What a spec that can't be served means for a credential that is there.
+fn kept(goal: &Goal, world: &World) -> String {
+    let Goal::Invalid(identity, _) = goal else { return String::new() };
+    let there = ours(identity, world).is_some_and(|record| record.key.is_some());
+    if !there {
+        return String::new();
+    }
+    format!(
+        ". Until then the credential in Secret {} stays as it is: it works on, and is neither changed nor rotated",
+        identity.secret_name
+    )
 }
 
 fn is_whole(identity: &Identity, record: &Record) -> bool {

@@ -69,7 +69,7 @@ smtp:
   existingSecretPasswordKey: password
   existingSecretServerKey: server
 ",
-        limits: "",
+        limits: RESTART,
     },
     Preset {
         name: "chatwoot",
@@ -108,7 +108,7 @@ extraEnv:
 config:
   general: {ALLOWED_SENDER_DOMAINS: shop.example.com}
 ",
-        limits: "Environment variables are read at the start of a pod: it has to restart after a new key. Use a STARTTLS port such as 587.",
+        limits: "The pods get it as environment variables, which are read once: they have to restart within `rotation.overlap` after a new key. Use a STARTTLS port such as 587.",
     },
     Preset {
         name: "env",
@@ -169,8 +169,8 @@ global:
     },
     Preset {
         name: "grafana",
-        consumer: "Grafana, chart of the community or of Bitnami",
-        source: "charts grafana and bitnami/grafana, `smtp.existingSecret`, `smtp.userKey`, `smtp.passwordKey`",
+        consumer: "Grafana, chart of the community",
+        source: "chart grafana of grafana-community, `smtp.existingSecret`, `smtp.userKey`, `smtp.passwordKey`",
         layout: &[("password", "$(password)"), ("user", "$(username)")],
         values: "\
 smtp:
@@ -181,8 +181,9 @@ grafana.ini:
   smtp:
     enabled: true
     host: email-smtp.eu-central-1.amazonaws.com:587
-    from_address: grafana@shop.example.com
+    from_address: grafana@shop.example.com               # has to be in policy.fromAddresses
+annotations: {reloader.stakater.com/auto: \"true\"}      # if Reloader is there: a restart for each new key
 ",
-        limits: "",
+        limits: RESTART,
     },
 ];

@@ -17,7 +17,7 @@ kratos:
   config:
     courier: {smtp: {from_address: login@shop.example.com}}
 ",
-        limits: "The chart's own Secret holds other material too, so the URL is given by way of an environment variable.",
+        limits: "The chart's own Secret holds other material too, so the URL is given by way of an environment variable: the pods have to restart after a new key.",
     },
     Preset {
         name: "langfuse",
@@ -46,7 +46,7 @@ mastodon:
     from_address: social@shop.example.com
     existingSecret: mailer
 ",
-        limits: "",
+        limits: RESTART,
     },
     Preset {
         name: "n8n",
@@ -83,7 +83,7 @@ smtp:
   fromEmail: wiki@shop.example.com
   existingSecret: {name: mailer, usernameKey: username, passwordKey: password}
 ",
-        limits: "",
+        limits: RESTART,
     },
     Preset {
         name: "rocketchat",
@@ -95,7 +95,7 @@ smtp:
   enabled: true
   existingSecret: mailer
 ",
-        limits: "",
+        limits: RESTART,
     },
     Preset {
         name: "sentry",
@@ -126,7 +126,7 @@ secret:
     secretRef: mailer
     secretRefKey: {username: username, password: password}
 ",
-        limits: "",
+        limits: RESTART,
     },
     Preset {
         name: "vaultwarden",
@@ -143,6 +143,6 @@ smtp:
   username: {existingSecretKey: SMTP_USERNAME}
   password: {existingSecretKey: SMTP_PASSWORD}
 ",
-        limits: "",
+        limits: RESTART,
     },
 ];

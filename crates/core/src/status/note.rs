@@ -206,7 +206,10 @@ fn in_use(scene: &Scene) -> Option<Note> {
 fn deactivated(scene: &Scene) -> Option<Note> {
     let user = &scene.identity.user.name;
     let text = || {
-        format!("the previous access key of IAM user {user} was made Inactive; it is deleted after a soak")
+        format!(
+            "the previous access key of IAM user {user} was made Inactive; it is deleted after a soak. What still uses it \
+             gets 535 from now on: restart it, or make the key Active again in IAM to win time"
+        )
     };
     scene
         .did(|step| matches!(step, Step::DeactivateKey(_)))

@@ -199,6 +199,12 @@ fn an_invalid_spec_is_stalled_and_deletion_is_told() {
     let end = End::Blocked { reason: Reason::RegionHasNoSmtpEndpoint, message: "m".into() };
     let expected = ["Ready=False:RegionHasNoSmtpEndpoint", "Stalled=True:RegionHasNoSmtpEndpoint"];
     assert_eq!(shown(&status(&invalid, &world(Some(serving())), &end)), expected);
+    let kept = &status(&invalid, &world(Some(serving())), &end).conditions[0].message;
+    assert!(
+        kept.ends_with("Secret mailer stays as it is: it works on, and is neither changed nor rotated"),
+        "{kept}"
+    );
+    assert_eq!(status(&invalid, &world(None), &end).conditions[0].message, "m");
     let deleted = goal(|object| object.metadata.deletion_timestamp = Some(Time(time(0))));
     let expected = ["Ready=False:Deleting", "Reconciling=True:Deleting"];
     assert_eq!(shown(&status(&deleted, &world(Some(serving())), &waits())), expected);
