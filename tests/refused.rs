@@ -45,7 +45,7 @@ async fn an_account_that_is_full_is_named_and_heals() {
             "delete users that nothing needs, or raise the quota",
         ),
         ("keys", "CreateAccessKey", "KeyQuotaExceeded", "delete those that nothing uses"),
-        ("policy", "PutUserPolicy", "PolicyTooLarge", "list fewer or shorter addresses"),
+        ("policy", "PutUserPolicy", "PolicyTooLarge", "list fewer or shorter entries in spec.policy"),
     ] {
         let full = FaultKind::ErrorBefore { status: 409, code: "LimitExceeded".into() };
         bed.aws.inject(Fault::on(action, full).user(&format!("ses-smtp-shop-{name}-*")).times(u64::MAX));
