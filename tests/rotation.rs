@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_double::{Config, Fault, FaultKind};
 use control_plane::audit;
 use serde_json::json;
-use testbed::{Bed, Credential, Error, Object, Operator, Options, SOON, condition, eventually, mail};
+use testbed::{Bed, Credential, Error, Object, Operator, Options, SOON, condition, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 const USER: &str = "system:serviceaccount:ses-smtp-operator:ses-smtp-operator";
@@ -25,11 +25,6 @@ async fn bed() -> (Bed, Operator) {
     bed.namespace("shop").await.unwrap();
     let operator = bed.launch(Path::new(BINARY)).await.unwrap().start().await.unwrap();
     (bed, operator)
-}
-
-async fn works(bed: &Bed, credential: &Credential) -> bool {
-    let (credential, ca) = (credential.clone(), bed.aws.ca_pem().to_owned());
-    tokio::task::spawn_blocking(move || mail::login(&credential, &ca).is_ok()).await.unwrap()
 }
 
 /// Waits for another key in the Secret, and gives the credential.
@@ -77,11 +72,14 @@ async fn a_whole_rotation_costs_exactly_what_it_must() {
     bed.aws.reset_journal();
     bed.patch("shop", "mailer", json!({ "rotation": { "trigger": "1" } })).await.unwrap();
     let new = replaced(&bed, "mailer", &old).await;
-    assert!(works(&bed, &new).await && works(&bed, &old).await, "both keys during the overlap");
+    assert!(
+        bed.accepts(&new).await.unwrap() && bed.accepts(&old).await.unwrap(),
+        "both keys during the overlap"
+    );
     let object_now = bed.ready("shop", "mailer").await.unwrap();
     assert_eq!(condition(&object_now, "LoginVerified"), "True LoginVerified");
     one_key_left(&bed, &object).await;
-    assert!(works(&bed, &new).await && !works(&bed, &old).await);
+    assert!(bed.accepts(&new).await.unwrap() && !bed.accepts(&old).await.unwrap());
     let expected = [
         ("ListAccessKeys", 3),
         ("CreateAccessKey", 1),
@@ -140,7 +138,7 @@ async fn a_key_that_does_not_log_in_is_never_published() {
     assert_eq!(bed.user_of(&object).unwrap().keys.len(), 1, "the refused key is deleted");
     bed.aws.clear_faults();
     let new = replaced(&bed, "mailer", &old).await;
-    assert!(works(&bed, &new).await);
+    assert!(bed.accepts(&new).await.unwrap());
     one_key_left(&bed, &object).await;
     bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
@@ -159,8 +157,8 @@ async fn revoked_keys_go_at_once() {
     bed.patch("shop", "mailer", revoked).await.unwrap();
     let third = replaced(&bed, "mailer", &second).await;
     one_key_left(&bed, &object).await;
-    assert!(works(&bed, &third).await);
-    assert!(!works(&bed, &first).await && !works(&bed, &second).await);
+    assert!(bed.accepts(&third).await.unwrap());
+    assert!(!bed.accepts(&first).await.unwrap() && !bed.accepts(&second).await.unwrap());
     bed.no_secret_leaked(Some(&operator), &[REGION]).await.unwrap();
     operator.stop().await.unwrap();
 }

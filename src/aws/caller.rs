@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use ses_smtp_core::iam::Caller;
+use ses_smtp_core::identity::is_account;
 use ses_smtp_core::region::Partition;
 
 use super::Session;
@@ -39,11 +40,6 @@ fn causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// True for a 12-digit account id.
-pub fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ mod tests;
 
 pub use accounts::Accounts;
 pub use action::Action;
-pub use caller::{Unidentified, identify, is_account};
+pub use caller::{Unidentified, identify};
 pub use client::Client;
 pub use limiter::Limited;
 pub use login::{LoginProbe, ProbeError, SmtpProbe, SmtpServer};

@@ -210,10 +210,10 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
 }
 
 /// True once both are.
-fn both(mut one: channel::Receiver<bool>, mut other: channel::Receiver<bool>) -> channel::Receiver<bool> {
+fn both(one: channel::Receiver<bool>, other: channel::Receiver<bool>) -> channel::Receiver<bool> {
     let (sender, receiver) = channel::channel(false);
     tokio::spawn(async move {
-        if one.wait_for(|done| *done).await.is_ok() && other.wait_for(|done| *done).await.is_ok() {
+        if all_done([one, other]).await {
             sender.send_replace(true);
         }
         // Closed, it would read as if there were nothing left to wait for.

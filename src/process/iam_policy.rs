@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ses_smtp_core::iam::Caller;
+use ses_smtp_core::identity::is_account;
 use ses_smtp_core::region::Partition;
 use ses_smtp_core::rights::{Document, Reach, boundary};
 use ses_smtp_core::tenancy::RoleArn;
 
 use super::output;
 use super::settings::{PlaceArgs, policy_name};
-use crate::aws::{Session, Unidentified, identify, is_account};
+use crate::aws::{Session, Unidentified, identify};
 use crate::cluster::connect;
 use crate::controller::installation_ids;
 

@@ -9,6 +9,14 @@ use crate::names::{MANAGER, tag};
 use crate::password::digest;
 use crate::region::Partition;
 
+/// Digits of an account id.
+const ACCOUNT_DIGITS: usize = 12;
+
+/// True for the id of an AWS account: 12 digits.
+pub fn is_account(text: &str) -> bool {
+    text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Longest user name that `CreateUser` takes.
 pub const MAX_USER_NAME: usize = 64;
 /// Hex digits of the object's UID at the end of a user name.

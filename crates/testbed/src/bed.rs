@@ -239,10 +239,20 @@ impl Bed {
     /// Logs in with what the Secret of that name holds.
     pub async fn login(&self, namespace: &str, name: &str) -> Result<Credential, Error> {
         let credential = self.credential(namespace, name).await?;
+        self.log_in(&credential).await??;
+        Ok(credential)
+    }
+
+    /// True if the double accepts the credential; an error only if that could not be tried.
+    pub async fn accepts(&self, credential: &Credential) -> Result<bool, Error> {
+        Ok(self.log_in(credential).await?.is_ok())
+    }
+
+    /// The outer error is of the trial, the inner one of the login.
+    async fn log_in(&self, credential: &Credential) -> Result<Result<(), Error>, Error> {
         let (with, ca) = (credential.clone(), self.aws.ca_pem().to_owned());
         let session = tokio::task::spawn_blocking(move || crate::mail::login(&with, &ca).map(|_| ()));
-        session.await.map_err(|error| Error::Wrong(error.to_string()))??;
-        Ok(credential)
+        session.await.map_err(|error| Error::Wrong(error.to_string()))
     }
 
     /// Logs in with what the Secret of that name holds, and sends.

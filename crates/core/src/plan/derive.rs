@@ -16,7 +16,7 @@ use crate::step::{End, SecretWrite, Step};
 use crate::time::seconds;
 use crate::world::{SourceView, World};
 
-use super::view::{View, is_any_lost};
+use super::view::{View, holds_all, is_any_lost};
 use super::{attempt, blocked, faults, login, repair, secret};
 
 /// What a check looks at.
@@ -65,13 +65,7 @@ pub fn teardown(world: &World) -> Step {
 /// True if the Secret, as known, holds a derived credential that matches the spec.
 pub fn derives(desired: &Desired, world: &World) -> bool {
     let Some(facts) = world.secret() else { return false };
-    let record = &facts.record;
-    let Some(digests) = desired.all_digests_in(record) else { return false };
-    let rendered = record.key.as_ref().and_then(|key| desired.rendering(key).hash(&digests));
-    record.is_derivation()
-        && facts.is_controlled_by(&desired.identity.owner.uid)
-        && rendered == record.data_hash
-        && !is_any_lost(desired, facts)
+    facts.record.is_derivation() && holds_all(desired, facts)
 }
 
 impl<'a> Scene<'a> {

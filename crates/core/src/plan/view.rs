@@ -302,15 +302,21 @@ pub fn is_any_lost(desired: &Desired, facts: &SecretFacts) -> bool {
     !desired.endpoints.regions().filter(recorded).all(held)
 }
 
+/// True if the Secret, as known, is this object's and holds what the spec asks for, with every password.
+pub fn holds_all(desired: &Desired, facts: &SecretFacts) -> bool {
+    let record = &facts.record;
+    let Some(digests) = desired.all_digests_in(record) else { return false };
+    let rendered = record.key.as_ref().and_then(|key| desired.rendering(key).hash(&digests));
+    facts.is_controlled_by(&desired.identity.owner.uid)
+        && !is_any_lost(desired, facts)
+        && rendered == record.data_hash
+}
+
 /// True if the Secret, as known, holds a credential that matches the spec.
 pub fn serves(desired: &Desired, world: &World) -> bool {
     let Some(facts) = world.secret() else { return false };
     let record = &facts.record;
-    let digests = desired.digests_in(record, |name| has_password(desired, facts, name));
-    let rendered = record.key.as_ref().and_then(|key| desired.rendering(key).hash(&digests));
     record.is_complete()
-        && facts.is_controlled_by(&desired.identity.owner.uid)
-        && passwords(desired, facts) == Passwords::All
-        && rendered == record.data_hash
+        && holds_all(desired, facts)
         && record.policy_hash.as_ref() == Some(&desired.policy.hash)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::identity::is_account;
 use crate::region::{Partition, REGION_PATTERN, RegionName};
 
 use super::address::{is_domain, is_local};
@@ -83,9 +84,8 @@ impl SesArn {
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let ["arn", _, "ses", region, account, resource] = parts.as_slice() else { return None };
         let name = resource.strip_prefix(kind.as_str())?.strip_prefix('/')?;
-        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         let (partition, region) = (Partition::of_arn(text)?, RegionName::parse(region)?);
-        let well_formed = text.len() <= MAX_ARN && is_account && region.partition() == partition;
+        let well_formed = text.len() <= MAX_ARN && is_account(account) && region.partition() == partition;
         (well_formed && kind.takes(name)).then(|| Self { text: text.to_owned(), partition, region })
     }
 

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::desired::Settings;
-use crate::identity::Installation;
+use crate::identity::{Installation, is_account};
 use crate::region::Partition;
 
 use super::Tenancy;
 
 /// Longest ARN of a role: IAM's path of 512 characters and name of 64, and what is before them.
 const MAX_ARN: usize = 620;
-/// Digits of an account id.
-const ACCOUNT_DIGITS: usize = 12;
 
 /// The ARN of an IAM role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +32,10 @@ impl RoleArn {
     pub fn parse(text: &str) -> Option<Self> {
         let partition = Partition::of_arn(text)?;
         let (account, name) = text.strip_prefix(&format!("arn:{partition}:iam::"))?.split_once(":role/")?;
-        let is_account = account.len() == ACCOUNT_DIGITS && account.bytes().all(|b| b.is_ascii_digit());
         let is_word = |word: &str| {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=.@-".contains(&b))
         };
-        let good = text.len() <= MAX_ARN && is_account && name.split('/').all(is_word);
+        let good = text.len() <= MAX_ARN && is_account(account) && name.split('/').all(is_word);
         good.then(|| Self { text: text.to_owned(), account: account.to_owned(), partition })
     }
 

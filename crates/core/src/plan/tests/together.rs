@@ -4,12 +4,11 @@ use k8s_openapi::jiff::SignedDuration;
 
 use super::process::Operator;
 use super::sim::{Fault, REGION, Sim};
+use super::user::denied;
 use crate::api::{EndpointSpec, PolicySpec, RotationSpec, SecretSpec};
 use crate::desired::VerifyLogin;
-use crate::iam::Failure;
 use crate::login::Login;
 use crate::names::record as name;
-use crate::step::Effect;
 use crate::test::key;
 
 const HOUR: i64 = 3600;
@@ -93,8 +92,7 @@ fn our_own_user_made_meanwhile_is_not_somebody_elses() {
     operator.memo.suspicion.user = true;
     let calls = sim.calls;
     for call in [calls, calls + 2] {
-        let denied = Failure::Denied { action: "iam:GetUser", resource: "user".into() };
-        sim.faults.insert(call, Fault::Says(Effect::Iam(denied)));
+        sim.faults.insert(call, Fault::Says(denied("iam:GetUser")));
     }
     sim.edits.insert(calls + 4, |sim| {
         let user = sim.identity().user;

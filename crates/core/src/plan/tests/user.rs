@@ -299,7 +299,7 @@ fn nothing_is_changed_while_suspended_or_invalid() {
 }
 
 /// What a policy that ends at our path makes of a user that isn't there.
-fn denied(action: &'static str) -> Effect {
+pub fn denied(action: &'static str) -> Effect {
     Effect::Iam(Failure::Denied { action, resource: "user".into() })
 }
 
