@@ -10,10 +10,10 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny moto health consumers need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny moto health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: need-cargo ## Format, lints, documentation; changes nothing
 	$(CARGO) fmt --all --check
@@ -53,6 +53,21 @@ health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objec
 
 consumers: need-cargo need-go-itself ## Presets against the consumers that they are for
 	tests/consumers/run.sh
+
+image: need-cargo ## The container image, as small as it gets, which takes many minutes; IMAGE= and TAG= name it
+	deploy/image/build.sh
+
+image-push: ## Push it to the registry in its name
+	deploy/image/push.sh
+
+image-reproducible: need-cargo ## Build the image twice, in two checkouts, and compare
+	deploy/image/reproducible.sh
+
+image-test: ## The program in the image, run as a pod would; needs root
+	tests/image/run.sh
+
+sbom: need-cargo ## A list of everything that is in the image, in CycloneDX
+	deploy/image/sbom.sh
 
 need-cargo:
 	@command -v $(CARGO) >/dev/null \

@@ -16,11 +16,8 @@ use super::presets::PresetsArgs;
 use super::regions::RegionsArgs;
 use super::{RunSettings, crd, derive, iam_policy, orphans, output, presets, regions, run};
 
-/// Version, with the commit when the build was told.
-static VERSION: LazyLock<String> = LazyLock::new(|| match commit() {
-    "" => env!("CARGO_PKG_VERSION").to_owned(),
-    commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
-});
+/// What `--version` says.
+static VERSION: LazyLock<String> = LazyLock::new(|| version(commit(), cfg!(feature = "scaled-time")));
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +33,15 @@ Examples:
 /// The commit that the binary was built from; empty when the build wasn't told.
 pub(super) fn commit() -> &'static str {
     option_env!("SES_SMTP_COMMIT").unwrap_or_default()
+}
+
+/// Version, with the commit when the build was told. A build whose durations can be scaled says so: an image
+/// of it would keep none of the promised times.
+fn version(commit: &str, scaled_time: bool) -> String {
+    let number = env!("CARGO_PKG_VERSION");
+    let notes = [commit, if scaled_time { "scaled time" } else { "" }];
+    let notes = notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(", ");
+    if notes.is_empty() { number.to_owned() } else { format!("{number} ({notes})") }
 }
 
 /// What the program is called.
@@ -138,6 +144,15 @@ mod tests {
     #[test]
     fn is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn says_what_was_built() {
+        let said = |commit, scaled_time| version(commit, scaled_time).replace(env!("CARGO_PKG_VERSION"), "1");
+        assert_eq!(said("", false), "1");
+        assert_eq!(said("abc", false), "1 (abc)");
+        assert_eq!(said("", true), "1 (scaled time)");
+        assert_eq!(said("abc", true), "1 (abc, scaled time)");
     }
 
     #[test]
