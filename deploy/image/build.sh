@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 engine=$(engine)
 binary=${BINARY:-$(deploy/image/program.sh)}
 
-said=$("$binary" --version) || fail "$binary doesn't run on this machine"
+said=$("$binary" --version | head -n 1) || fail "$binary doesn't run on this machine"
 # ses-smtp-operator 0.1.0 (4fd0e59..., scaled time)
 read -r name version notes <<<"$said"
 [ "$name" = ses-smtp-operator ] || fail "$binary is not the operator; it says: $said"

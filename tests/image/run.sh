@@ -101,16 +101,16 @@ furnish() {
   mkdir -p "$root/proc"
   printf '127.0.0.1 localhost %s\n' "$by_hosts" >"$root/etc/hosts"
   printf 'search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n' >"$root/etc/resolv.conf"
-  cp "$root/etc/ssl/certs/ca-certificates.crt" "$work/authorities"
-  cat "$work/authorities" "$work/ca.crt" >"$work/more-authorities"
+  cat "$root/etc/ssl/certs/ca-certificates.crt" "$work/ca.crt" >"$work/more-authorities"
+  cp "$work/ca.crt" "$root/etc/authorities.crt"
   mount --bind "$root" "$root"
   mount -o remount,bind,ro "$root"
 }
 
-# Runs `run` against the STS of name $2 and waits for line $3 in its log.
+# Runs `run` against the STS of name $2, with $4 in its environment, and waits for line $3 in its log.
 run_waits() {
   local log=$work/run.log
-  operator "AWS_ENDPOINT_URL_STS=https://$2" -- run --http-address 127.0.0.1:8080 >"$log" 2>&1 &
+  operator "AWS_ENDPOINT_URL_STS=https://$2" ${4:+"$4"} -- run --http-address 127.0.0.1:8080 >"$log" 2>&1 &
   last_pid=$!
   wait_for "$1" "$log" "$3"
 }
@@ -139,6 +139,7 @@ works() {
 
   [[ $(operator -- --version) == "ses-smtp-operator "* ]] || fail "--version says: $(operator -- --version)"
   ok "--version: $(operator -- --version)"
+  ! touch "$root/anything" 2>/dev/null || fail "the file system is writable: the test itself is wrong"
   operator -- regions | grep -q email-smtp.eu-central-1.amazonaws.com || fail "regions lacks eu-central-1"
   ok "regions"
 
@@ -159,7 +160,9 @@ works() {
   run_waits "a name by /etc/hosts" "$by_hosts" "AWS credentials work"
   ended
   umount "$root/etc/ssl/certs/ca-certificates.crt"
-  same "requests that the STS saw" "$(grep -c '^sts sts' "$work/seen")" 2
+  run_waits "authorities of SSL_CERT_FILE" "$by_dns" "AWS credentials work" SSL_CERT_FILE=/etc/authorities.crt
+  ended
+  same "requests that the STS saw" "$(grep -c '^sts sts' "$work/seen")" 3
 }
 
 if [ "${1:-}" = inside ]; then

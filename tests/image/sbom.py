@@ -29,8 +29,8 @@ def check(text, expected):
     bom = json.loads(text)
     listed = {(part["name"], part["version"]) for part in [*bom["components"], bom["metadata"]["component"]]}
     problems = [f"{name} {version} is missing" for name, version in sorted(expected - listed)]
-    if not any(name == "webpki-root-certs" for name, _ in listed):
-        problems.append("the certificate authorities are missing")
+    names = {name for name, _ in listed}
+    problems += [f"{name} is missing" for name in ("webpki-root-certs", "rust-std") if name not in names]
     for part in bom["components"]:
         if not part.get("licenses"):
             problems.append(f"{part['name']} has no licence")
