@@ -56,7 +56,8 @@ mod tests {
     fn holds_the_authorities_of_aws() {
         let names = ["Amazon Root CA 1", "Amazon Root CA 2", "Amazon Root CA 3", "Amazon Root CA 4"];
         for name in names {
-            let named = |der: &CertificateDer<'_>| der.windows(name.len()).any(|part| part == name.as_bytes());
+            let named =
+                |der: &CertificateDer<'_>| der.windows(name.len()).any(|part| part == name.as_bytes());
             assert!(read().iter().any(named), "{name} is missing");
         }
     }
