@@ -13,6 +13,7 @@ pub mod identity;
 pub mod inventory;
 pub mod key;
 pub mod layout;
+pub mod lease;
 pub mod login;
 pub mod names;
 pub mod password;

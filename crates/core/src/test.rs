@@ -1,5 +1,7 @@
 //! Values that the tests of this crate build on.
 
+pub mod dice;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;

@@ -3,7 +3,6 @@
 mod arbitrary;
 mod change;
 mod derive;
-mod dice;
 mod drift;
 mod enumerate;
 mod failures;

@@ -2,12 +2,12 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::dice::Dice;
 use super::sim::Sim;
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::login::Login;
 use crate::region::RegionName;
+use crate::test::dice::Dice;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3600;

@@ -5,7 +5,6 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::dice::Dice;
 use super::pods::Pods;
 use super::process::{Operator, Progress, Running};
 use super::sim::{Fault, Sim};
@@ -16,6 +15,7 @@ use crate::iam::Failure;
 use crate::login::{Login, Trouble};
 use crate::plan::next;
 use crate::step::{Effect, End, Refusal, Step};
+use crate::test::dice::Dice;
 
 const HOUR: i64 = 3600;
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
