@@ -67,6 +67,12 @@ pub enum FaultKind {
         /// What to do; may block for a short while.
         callback: Arc<dyn Fn() + Send + Sync>,
     },
+    /// Calls back once the effect has happened, then answers as if nothing were.
+    #[serde(skip)]
+    Observe {
+        /// What to do; may block for a short while.
+        callback: Arc<dyn Fn() + Send + Sync>,
+    },
 }
 
 impl fmt::Debug for FaultKind {
@@ -83,6 +89,7 @@ impl fmt::Debug for FaultKind {
             Self::StaleList => f.write_str("StaleList"),
             Self::Smtp { reply } => write!(f, "Smtp({reply})"),
             Self::Hook { when, .. } => write!(f, "Hook({when:?})"),
+            Self::Observe { .. } => f.write_str("Observe"),
         }
     }
 }
@@ -91,6 +98,11 @@ impl FaultKind {
     /// A hook.
     pub fn hook(when: When, callback: impl Fn() + Send + Sync + 'static) -> Self {
         Self::Hook { when, callback: Arc::new(callback) }
+    }
+
+    /// A call that is only observed.
+    pub fn observe(callback: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::Observe { callback: Arc::new(callback) }
     }
 
     /// A hang with a late effect.

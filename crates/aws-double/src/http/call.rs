@@ -238,9 +238,12 @@ async fn after(call: &Call, result: Result<Done, ApiError>) -> Answer {
 }
 
 async fn run_hook(call: &Call, at: When) {
-    if let Some(FaultKind::Hook { when, callback }) = &call.fault
-        && *when == at
-    {
+    let (when, callback) = match &call.fault {
+        Some(FaultKind::Hook { when, callback }) => (*when, callback),
+        Some(FaultKind::Observe { callback }) => (When::After, callback),
+        _ => return,
+    };
+    if when == at {
         let callback = Arc::clone(callback);
         // The callback may wait for a process to die; a panic in it is the test's own affair.
         let _ = tokio::task::spawn_blocking(move || callback()).await;
