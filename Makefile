@@ -25,6 +25,7 @@ test: need-cargo need-go ## Every test, on a real API server and a stand-in for 
 
 test-full: need-cargo need-go ## Every fault at every call, storms and a virtual year, some half an hour; plain `test` runs a sample
 	ENUMERATOR=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test enumerator -- --nocapture
+	LEADER=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test leader -- --nocapture
 	STORM=full $(CARGO) test -p ses-smtp-operator $(SCALED) --test storm -- --nocapture
 	YEAR=full $(CARGO) test -p ses-smtp-core --lib year -- --nocapture
 

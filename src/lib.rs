@@ -8,4 +8,5 @@ pub mod aws;
 pub mod clock;
 pub mod cluster;
 pub mod controller;
+pub mod leadership;
 pub mod process;

@@ -15,6 +15,7 @@ use super::assume::{Assumed, assume};
 use super::limiter::Queue;
 use super::{CallRecorder, Client, Iam, Limited, Limits, Session};
 use crate::clock::Clock;
+use crate::leadership::Leadership;
 
 /// How long before its end a session is replaced.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -35,6 +36,7 @@ struct Others {
     recorder: Arc<dyn CallRecorder>,
     limits: Limits,
     clock: Clock,
+    leadership: Leadership,
     /// By account.
     queues: Mutex<HashMap<String, Arc<Queue>>>,
     held: Mutex<HashMap<Role, Slot>>,
@@ -55,18 +57,20 @@ impl Accounts {
         Self { own, others: None }
     }
 
-    /// The account of the session's credentials, and those to which it can assume roles.
+    /// The account of the session's credentials, and those to which it can assume roles. Calls are sent
+    /// while `leadership` is held.
     pub fn new(
         session: Session,
         caller: &Caller,
         recorder: Arc<dyn CallRecorder>,
         limits: Limits,
         clock: Clock,
+        leadership: Leadership,
     ) -> Self {
-        let queue = Arc::new(Queue::new(limits));
+        let queue = Arc::new(Queue::new(limits, leadership.clone()));
         let own = Limited::in_queue(Client::new(&session, recorder.clone()), queue.clone());
         let queues = Mutex::new(HashMap::from([(caller.account.clone(), queue)]));
-        let others = Others { session, recorder, limits, clock, queues, held: Mutex::default() };
+        let others = Others { session, recorder, limits, clock, leadership, queues, held: Mutex::default() };
         Self { own: Arc::new(own), others: Some(others) }
     }
 
@@ -126,7 +130,7 @@ impl Others {
 
     fn queue(&self, account: &str) -> Arc<Queue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = || Arc::new(Queue::new(self.limits));
+        let queue = || Arc::new(Queue::new(self.limits, self.leadership.clone()));
         queues.entry(account.to_owned()).or_insert_with(queue).clone()
     }
 }

@@ -18,6 +18,8 @@ const MAX_CODE: usize = 64;
 const NO_CREDENTIALS: &str = "NoCredentials";
 /// The code given when the SDK could not build the request.
 const NOT_SENT: &str = "RequestNotBuilt";
+/// The code given to a call that was not sent because this process doesn't hold the lease.
+const NOT_LEADING: &str = "NotLeading";
 /// The code given when STS gave no usable answer to the wish for a role's session.
 const NO_SESSION: &str = "NoAnswerFromSts";
 
@@ -74,6 +76,11 @@ where
         Failure::Refused { code } => Failure::Refused { code },
         _ => no_session(),
     }
+}
+
+/// The failure of a call that this process may not send: it doesn't hold the lease.
+pub(super) fn not_leading() -> Failure {
+    refused(NOT_LEADING)
 }
 
 /// The failure where no session of a role could be begun, for no reason that AWS gives.

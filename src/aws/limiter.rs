@@ -1,6 +1,8 @@
-//! Paces every IAM call of the process and repeats the throttled ones.
+//! Paces every IAM call of the process, repeats the throttled ones, and lets none pass once the process
+//! doesn't lead any more.
 //!
-//! Owns the queue of callers, first in, first out. A throttle answer is certainly not executed, so
+//! Owns the queue of callers, first in, first out. Its wait is long at times, so leadership is asked for after
+//! it, right before each call (rule R7). A throttle answer is certainly not executed, so
 //! even `CreateAccessKey` may be repeated after one (rule R5); no other answer is looked at.
 
 use std::collections::BTreeMap;
@@ -14,7 +16,8 @@ use ses_smtp_core::key::KeyId;
 use tokio::time::{Instant, sleep};
 
 use super::pace::{Limits, Pace};
-use super::{Activity, Iam, MintedKey, Reply};
+use super::{Activity, Iam, MintedKey, Reply, errors};
+use crate::leadership::Leadership;
 
 /// First pause of a throttled call; doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,13 +31,14 @@ pub struct Queue {
     /// Held by whoever is next; tokio's mutex is fair, which makes it the queue.
     turn: tokio::sync::Mutex<()>,
     pace: std::sync::Mutex<Pace>,
+    leadership: Leadership,
 }
 
 impl Queue {
-    /// With nobody in it.
-    pub fn new(limits: Limits) -> Self {
+    /// With nobody in it. Calls pass while `leadership` is held.
+    pub fn new(limits: Limits, leadership: Leadership) -> Self {
         let pace = std::sync::Mutex::new(Pace::new(limits, Instant::now()));
-        Self { turn: tokio::sync::Mutex::new(()), pace }
+        Self { turn: tokio::sync::Mutex::new(()), pace, leadership }
     }
 
     /// Waits for the caller's turn and a token.
@@ -62,11 +66,6 @@ pub struct Limited<I> {
 }
 
 impl<I> Limited<I> {
-    /// Paces `inner` by `limits`.
-    pub fn new(inner: I, limits: Limits) -> Self {
-        Self::in_queue(inner, Arc::new(Queue::new(limits)))
-    }
-
     /// Paces `inner` together with all others of the queue.
     pub fn in_queue(inner: I, queue: Arc<Queue>) -> Self {
         Self { inner, queue }
@@ -78,6 +77,7 @@ impl<I> Limited<I> {
         let mut pause = FIRST_PAUSE;
         self.queue.pass().await;
         loop {
+            self.queue.leadership.check().map_err(|_| errors::not_leading())?;
             let result = send(&self.inner).await;
             if !matches!(result, Err(Failure::Throttled)) {
                 return result;
@@ -271,7 +271,8 @@ mod tests {
     }
 
     fn limited(server: Server, rate: f64, burst: u32) -> Arc<Limited<Server>> {
-        Arc::new(Limited::new(server, Limits { rate, burst }))
+        let queue = Queue::new(Limits { rate, burst }, Leadership::uncontested());
+        Arc::new(Limited::in_queue(server, Arc::new(queue)))
     }
 
     async fn call_from(iam: &Arc<Limited<Server>>, callers: usize) -> Vec<Result<(), Failure>> {
@@ -318,6 +319,31 @@ mod tests {
         let started = Instant::now();
         assert_eq!(iam.get_user("u").await, Err(Failure::Unclear));
         assert!(started.elapsed() < Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lets_no_call_pass_once_the_lease_has_run_out() {
+        let leadership = Leadership::contested();
+        leadership.set(Some(Instant::now() + Duration::from_secs(2)));
+        let queue = Queue::new(Limits { rate: 1.0, burst: 1 }, leadership);
+        let iam = Arc::new(Limited::in_queue(Server::new(1000.0, 1000.0), Arc::new(queue)));
+        let results = call_from(&iam, 5).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "{results:?}");
+        assert_eq!(results[4], Err(errors::not_leading()), "clear: it was not sent");
+        assert_eq!(iam.inner.served.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asks_again_before_a_throttled_call_is_repeated() {
+        let leadership = Leadership::contested();
+        leadership.set(Some(Instant::now() + Duration::from_secs(10)));
+        let queue = Queue::new(Limits { rate: 20.0, burst: 10 }, leadership);
+        let iam = Limited::in_queue(Server::new(0.0, 0.0), Arc::new(queue));
+        let started = Instant::now();
+        assert_eq!(iam.delete_user("u").await, Err(errors::not_leading()));
+        assert!(started.elapsed() >= Duration::from_secs(10));
+        let asked = iam.inner.throttled.load(Ordering::Relaxed);
+        assert!((2..25).contains(&asked), "{asked}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use ses_smtp_core::api::{SesSmtpCredential, SesSmtpCredentialStatus};
 use ses_smtp_core::names::{AWS_ACCOUNT, FINALIZER, MANAGER};
 use ses_smtp_core::status::Note;
 
-use super::patch_params;
+use super::{host_name, patch_params};
 
 /// The custom resources of the cluster.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct Credentials {
 impl Credentials {
     /// By way of `client`; events are signed by this process.
     pub fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: MANAGER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(host_name()) };
         Self { client, reporter }
     }
 

@@ -7,6 +7,7 @@ mod act;
 mod backoff;
 mod cache;
 mod ids;
+mod leader;
 mod lock;
 mod memory;
 mod pass;
@@ -35,10 +36,12 @@ use tokio::sync::{Semaphore, watch as channel};
 
 use crate::aws::{Accounts, LoginProbe};
 use crate::clock::Clock;
-use crate::cluster::{Credentials, Namespaces, Secrets, connect};
+use crate::cluster::{Credentials, Namespaces, NoNamespace, Secrets, connect, connect_as};
+use crate::leadership::Leadership;
 use crate::process::{Metrics, Operator, Readiness};
 
 use cache::{SecretCache, SourceCache};
+use leader::{Election, Lost};
 use memory::Memory;
 #[cfg(feature = "scaled-time")]
 pub use passes::Passes;
@@ -72,6 +75,8 @@ struct Context {
     gate: Semaphore,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// Whether this process may act just now.
+    leadership: Leadership,
     /// True once the Secrets were listed.
     synced: channel::Receiver<bool>,
     /// True once the Namespaces were listed.
@@ -96,9 +101,16 @@ pub enum ControlError {
     /// The installation can't be told apart from others.
     #[error(transparent)]
     Ids(#[from] ids::IdError),
+    /// There is no place for the Lease.
+    #[error(transparent)]
+    NoNamespace(#[from] NoNamespace),
+    /// Another replica may work by now.
+    #[error(transparent)]
+    Lost(#[from] Lost),
 }
 
-/// Runs until `operator.shutdown` turns true and every running pass has ended.
+/// Runs until `operator.shutdown` turns true and every running pass has ended, or until the lease is lost.
+/// Until it is held nothing begins that could change anything.
 pub async fn run(operator: Operator) -> Result<(), ControlError> {
     let client = connect().await?;
     let mut shutdown = operator.shutdown.clone();
@@ -107,7 +119,19 @@ pub async fn run(operator: Operator) -> Result<(), ControlError> {
         _ = shutdown.wait_for(|ending| *ending) => return Ok(()),
     }
     let settings = settings(&operator, &client).await?;
+    let election = Election::of(&operator, client)?;
+    let work = work(operator, settings);
+    match election {
+        Some(election) => election.lead(shutdown, work).await?.unwrap_or(Ok(())),
+        None => work.await,
+    }
+}
+
+/// The operator at work.
+async fn work(operator: Operator, settings: Settings) -> Result<(), ControlError> {
+    operator.metrics.leads(true);
     operator.readiness.set_waiting("the first list of SesSmtpCredentials, Secrets and Namespaces");
+    let client = connect_as(operator.leadership.clone()).await?;
     control(client, operator, settings).await;
     Ok(())
 }
@@ -184,6 +208,7 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         gate: Semaphore::new(usize::from(operator.settings.concurrency)),
         clock: operator.clock,
         metrics: operator.metrics,
+        leadership: operator.leadership,
         synced: synced.clone(),
         known: known.clone(),
         shutdown: operator.shutdown.clone(),

@@ -40,14 +40,18 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Runs to the end, and gives what is known then.
-    pub async fn run(&mut self, mut world: World) -> (World, End) {
+    /// Runs to the end, and gives what is known then. `None` if this process doesn't lead any more: another
+    /// one may work on the object by now, so nothing is sent and nothing told (rule R7).
+    pub async fn run(&mut self, mut world: World) -> Option<(World, End)> {
         let mut hands = Hands::new(self.context, self.goal, self.object);
         let mut steps = 0;
         while steps < plan::MAX_STEPS {
+            if !self.context.leadership.held() {
+                return None;
+            }
             world.ending |= self.spent > BUDGET || *self.context.shutdown.borrow();
             match plan::next(self.goal, &world, self.context.clock.now()) {
-                Step::End(end) => return (world, end),
+                Step::End(end) => return Some((world, end)),
                 Step::Pause { until, reason, message } => {
                     let end = End::Wait { until: Some(until), reason, message };
                     world.ending |= self.pause(&world, until, end).await;
@@ -60,7 +64,7 @@ impl Pass<'_> {
         }
         tracing::warn!("a pass did not end within {} steps", plan::MAX_STEPS);
         let message = "the pass took too many steps: it goes on in the next".to_owned();
-        (world, End::Wait { until: None, reason: Reason::Provisioning, message })
+        Some((world, End::Wait { until: None, reason: Reason::Provisioning, message }))
     }
 
     async fn carry_out(&mut self, hands: &mut Hands<'_>, world: World, step: &Step) -> World {

@@ -28,6 +28,7 @@ use super::{Context, LOGINS, reconcile};
 use crate::aws::{Accounts, Iam, LoginProbe};
 use crate::clock::Clock;
 use crate::cluster::{Credentials, Namespaces, Secrets};
+use crate::leadership::Leadership;
 use crate::process::Metrics;
 
 /// One process's worth of memory and cache; a new one is a process that was started again.
@@ -69,6 +70,7 @@ impl Passes {
             gate: Semaphore::new(1),
             clock,
             metrics: Arc::new(Metrics::default()),
+            leadership: Leadership::uncontested(),
             synced: shutdown.clone(),
             known: shutdown.clone(),
             shutdown,

@@ -74,7 +74,7 @@ pub async fn passed(
     let entry = context.memory.get(&uid);
     let world = world(context, object, &goal, &entry);
     let mut pass = Pass { context, object, goal: &goal, tenancy, permit, spent: Duration::ZERO };
-    let (world, end) = pass.run(world).await;
+    let (world, end) = pass.run(world).await?;
     let gone = object.metadata.deletion_timestamp.is_some() && !world.object.finalizer;
     let told = gone || report(context, object, &goal, &world, &end).await;
     drop(pass);

@@ -1,7 +1,8 @@
 //! The HTTP endpoints: `/livez`, `/readyz`, `/metrics`.
 //!
 //! Liveness says that the process answers, and depends on nothing else: a restart heals neither AWS
-//! nor the API server. Readiness says what is waited for.
+//! nor the API server. Readiness says what is waited for. A process that stands by while another leads is
+//! ready: were it not, no rolling update could end.
 
 use std::io;
 use std::sync::Arc;
@@ -17,29 +18,45 @@ use tokio::sync::watch;
 
 use super::{Metrics, metrics};
 
+/// What `/readyz` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting(&'static str),
+    StandingBy { leader: String },
+    Working,
+}
+
 /// Whether the operator is at work, and else what it waits for. Clones share their state.
 #[derive(Clone, Debug)]
-pub struct Readiness(watch::Sender<Option<&'static str>>);
+pub struct Readiness(watch::Sender<Phase>);
 
 impl Readiness {
     /// Not ready, waiting for `what`.
     pub fn waiting(what: &'static str) -> Self {
-        Self(watch::Sender::new(Some(what)))
+        Self(watch::Sender::new(Phase::Waiting(what)))
     }
 
     /// Waits for `what` from now on.
     pub fn set_waiting(&self, what: &'static str) {
-        self.0.send_replace(Some(what));
+        self.0.send_replace(Phase::Waiting(what));
+    }
+
+    /// Ready to take over from `leader`, from now on.
+    pub fn set_standing_by(&self, leader: &str) {
+        self.0.send_replace(Phase::StandingBy { leader: leader.to_owned() });
     }
 
     /// At work from now on.
     pub fn set_ready(&self) {
-        self.0.send_replace(None);
+        self.0.send_replace(Phase::Working);
     }
 
-    /// What is waited for; `None` when at work.
-    pub fn get(&self) -> Option<&'static str> {
-        *self.0.borrow()
+    fn page(&self) -> (StatusCode, String) {
+        match &*self.0.borrow() {
+            Phase::Working => (StatusCode::OK, "ok\n".to_owned()),
+            Phase::StandingBy { leader } => (StatusCode::OK, format!("standing by: {leader} leads\n")),
+            Phase::Waiting(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {what}\n")),
+        }
     }
 }
 
@@ -65,10 +82,7 @@ fn router(metrics: Arc<Metrics>, readiness: Readiness) -> Router {
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
-    match readiness.get() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {what}\n")),
-    }
+    readiness.page()
 }
 
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
@@ -101,6 +115,9 @@ mod tests {
         assert!(get_page(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let waiting = get_page(address, "/readyz").await;
         assert!(waiting.starts_with("HTTP/1.1 503") && waiting.contains("waiting for AWS credentials"));
+        readiness.set_standing_by("pod-a_1");
+        let standby = get_page(address, "/readyz").await;
+        assert!(standby.starts_with("HTTP/1.1 200") && standby.contains("standing by: pod-a_1 leads"));
         readiness.set_ready();
         assert!(get_page(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         let metrics = get_page(address, "/metrics").await;

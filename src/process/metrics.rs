@@ -52,6 +52,7 @@ describe! {
     LOGINS = "ses_smtp_logins", "counter", "outcome", "Logins tried at SMTP endpoints, by what was answered";
     SWEEPS = "ses_smtp_sweeps", "counter", "kind, outcome", "Looks at the whole account, for drift and for orphans, by how they ended";
     ORPHANS = "ses_smtp_orphan_users", "gauge", "", "IAM users of this installation whose custom resource is gone, at the last look";
+    LEADER = "ses_smtp_leader", "gauge", "", "1 while this process is the one that works, 0 while it stands by";
     BUILD = "ses_smtp_build", "info", "version, commit", "What this program was built from";
 }
 
@@ -96,6 +97,7 @@ pub struct Metrics {
     logins: Family<Outcome, Counter>,
     sweeps: Family<Sweep, Counter>,
     orphans: Gauge,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -117,6 +119,7 @@ impl Default for Metrics {
             logins: shared(&mut registry, &LOGINS, Family::default()),
             sweeps: shared(&mut registry, &SWEEPS, Family::default()),
             orphans: shared(&mut registry, &ORPHANS, Gauge::default()),
+            leader: shared(&mut registry, &LEADER, Gauge::default()),
             registry,
         }
     }
@@ -169,6 +172,11 @@ impl Metrics {
         self.orphans.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Whether this process is the one that works.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
     /// All metrics in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut page = String::new();
@@ -211,6 +219,7 @@ mod tests {
         metrics.login(Login::Accepted);
         metrics.swept("drift", "ok");
         metrics.orphans(2);
+        metrics.leads(true);
         metrics.called("CreateUser", "throttled", Duration::from_millis(30));
         let page = metrics.encode();
         for described in ALL {
@@ -218,6 +227,7 @@ mod tests {
         }
         assert!(page.contains("ses_smtp_iam_calls_total{action=\"CreateUser\",outcome=\"throttled\"} 1"));
         assert!(page.contains("ses_smtp_iam_throttled_total 1"));
+        assert!(page.contains("ses_smtp_leader 1"));
         assert!(page.ends_with("# EOF\n"));
     }
 

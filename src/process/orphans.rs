@@ -17,6 +17,7 @@ use crate::aws::{Accounts, Iam, Limits, Session, identify};
 use crate::clock::Clock;
 use crate::cluster::connect;
 use crate::controller::{Ids, installation_ids, live_uids, remove_orphan, users_of_cluster};
+use crate::leadership::Leadership;
 
 /// The pace of the command's calls: the operator's share of the account's limits comes first.
 const LIMITS: Limits = Limits { rate: 5.0, burst: 5 };
@@ -99,7 +100,8 @@ async fn reach(args: &OrphansArgs, ids: Ids) -> Result<(Arc<dyn Iam>, Installati
         user_prefix: String::new(),
         boundary_name: None,
     };
-    let accounts = Accounts::new(session, &caller, Arc::new(Metrics::default()), LIMITS, Clock::system());
+    let (metrics, alone) = (Arc::new(Metrics::default()), Leadership::uncontested());
+    let accounts = Accounts::new(session, &caller, metrics, LIMITS, Clock::system(), alone);
     let role = args.role.as_ref().zip(args.namespace.as_ref());
     let used = role.map(|(arn, namespace)| Role::of(arn, namespace, &installation));
     if let Some((arn, _)) = role {

@@ -19,6 +19,7 @@ use crate::aws::{
 };
 use crate::clock::Clock;
 use crate::controller::{self, ControlError};
+use crate::leadership::Leadership;
 
 /// First and longest pause between attempts to learn the caller's identity.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -37,6 +38,8 @@ pub struct Operator {
     pub metrics: Arc<Metrics>,
     /// What `/readyz` says.
     pub readiness: Readiness,
+    /// Whether this process may act just now.
+    pub leadership: Leadership,
     /// Turns true when the process is to end.
     pub shutdown: watch::Receiver<bool>,
     /// The clock.
@@ -116,8 +119,11 @@ async fn prepare(
     };
     tracing::info!(account = caller.account, partition = %caller.partition, "AWS credentials work");
     let (clock, limits) = (Clock::system(), settings.limits());
-    let accounts = Accounts::new(session, &caller, metrics.clone(), limits, clock.clone());
-    Some(Operator { settings, caller, accounts, probe, metrics, readiness, shutdown, clock })
+    let leadership =
+        if settings.lease.leader_elect { Leadership::contested() } else { Leadership::uncontested() };
+    let accounts =
+        Accounts::new(session, &caller, metrics.clone(), limits, clock.clone(), leadership.clone());
+    Some(Operator { settings, caller, accounts, probe, metrics, readiness, leadership, shutdown, clock })
 }
 
 /// Asks who we are until AWS says so. Credentials may come late: a token not yet mounted, a role not

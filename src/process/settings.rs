@@ -3,6 +3,8 @@
 //! Owns names, defaults and what is allowed. A wrong setting ends the process with a message that
 //! names flag, value and what is allowed.
 
+mod lease;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use ses_smtp_core::time::shortened;
 use super::endpoints::EndpointsArg;
 use crate::aws::Limits;
 use crate::controller::Intervals;
+use lease::LeaseArgs;
 
 /// What every variable of the operator begins with.
 pub(super) const PREFIX: &str = "SES_SMTP_";
@@ -79,6 +82,9 @@ pub struct RunSettings {
     /// the account. Default: no boundary
     #[arg(long, env = "SES_SMTP_PERMISSIONS_BOUNDARY_NAME", value_name = "NAME", value_parser = policy_name)]
     pub permissions_boundary_name: Option<String>,
+    /// How replicas agree on one that works.
+    #[command(flatten)]
+    pub lease: LeaseArgs,
     #[command(flatten)]
     endpoints: EndpointsArg,
     /// Regions that objects may ask for, with commas between them; a namespace can narrow it by annotation
@@ -322,6 +328,9 @@ mod tests {
             "--sweep-interval=90m",
             "--sweep-soak=15m",
             "--sweep-limit=0",
+            "--leader-elect=false",
+            "--lease-name=mail.operator-2",
+            "--lease-namespace=mail",
             "--smtp-ca-file=/etc/ca.pem",
             "--allowed-regions=eu-central-1, eu-west-1",
             "--allowed-from-addresses=a@example.com,*@example.com,*@*.example.com,*",
@@ -356,6 +365,9 @@ mod tests {
             ("--sweep-soak", "1000000000000000000h", "from 15m on"),
             ("--sweep-limit", "5001", "0..=5000"),
             ("--verify-login", "never", "auto, required, off"),
+            ("--leader-elect", "no", "true, false"),
+            ("--lease-name", "Mail", "lower-case letters, digits, hyphens and dots"),
+            ("--lease-namespace", "mail-", "up to 63 lower-case letters"),
             ("--log", "a=b=c", "target=level"),
             ("--allowed-regions", "eu-central-1,moon", "a Region code such as eu-central-1"),
             ("--allowed-regions", "eu-central-1,", "an entry is empty"),

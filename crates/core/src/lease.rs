@@ -23,8 +23,9 @@ pub const RENEW_DEADLINE: Duration = Duration::from_secs(20);
 pub const RETRY: Duration = Duration::from_secs(2);
 /// How long one try may take, so that a silent server leaves time for another.
 pub const TRY: Duration = Duration::from_secs(8);
-/// A scale of time shortens the lease so many times at most: its calls take real time.
-pub const LARGEST_SCALE: f64 = 10.0;
+/// A scale of time shortens the lease so many times at most: its calls take real time, on busy machines
+/// some seconds of it.
+pub const LARGEST_SCALE: f64 = 4.0;
 
 /// The durations of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,10 +104,11 @@ impl Bed {
     }
 
     fn launch_with(&self, binary: &Path, kubeconfig: &str) -> Result<Launch, Error> {
-        let kubeconfig = self.write("operator.kubeconfig", kubeconfig)?;
+        let http = free_address()?;
+        let kubeconfig =
+            self.write(&format!("operator-{}.kubeconfig", http.replace(':', "-")), kubeconfig)?;
         let endpoints = self.write("endpoints.yaml", &self.aws.endpoints_yaml())?;
         let ca = self.write("smtp-ca.pem", self.aws.ca_pem())?;
-        let http = free_address()?;
         let set = |key: &str, value: String| (key.to_owned(), value);
         let environment = BTreeMap::from([
             set("PATH", std::env::var("PATH").unwrap_or_default()),
@@ -121,6 +122,8 @@ impl Bed {
             set("SES_SMTP_SMTP_CA_FILE", ca.display().to_string()),
             set("SES_SMTP_HTTP_ADDRESS", http.clone()),
             set("SES_SMTP_TIME_SCALE", self.scale.to_string()),
+            // One operator has nobody to agree with; suites of several switch it on.
+            set("SES_SMTP_LEADER_ELECT", "false".to_owned()),
             set("SES_SMTP_IAM_RATE", "1000".to_owned()),
             set("SES_SMTP_IAM_BURST", "1000".to_owned()),
         ]);

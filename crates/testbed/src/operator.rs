@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -107,19 +107,29 @@ impl Operator {
 
     /// Asks it to end, as Kubernetes would, and waits until it has.
     pub async fn stop(mut self) -> Result<(), Error> {
-        let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
-        sent.map_err(Error::io("send SIGTERM"))?;
-        self.ended().await
+        self.signal("TERM").await?;
+        self.ended().await.map(drop)
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub async fn signal(&self, name: &str) -> Result<(), Error> {
+        let arguments = [format!("-{name}"), self.pid().to_string()];
+        let sent = Command::new("kill").args(arguments).status().await;
+        sent.map(drop).map_err(Error::io(format!("send SIG{name}")))
+    }
+
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> Result<String, Error> {
+        get(&self.http, "/readyz").await
     }
 
     /// Waits until it has ended by itself or by somebody's hand.
-    pub async fn ended(&mut self) -> Result<(), Error> {
+    pub async fn ended(&mut self) -> Result<ExitStatus, Error> {
         let ended = tokio::time::timeout(READY, self.child.wait()).await;
         let ended = ended.map_err(|_| Error::Wrong("the operator did not end".to_owned()))?;
-        ended.map_err(Error::io("wait for the operator"))?;
+        let status = ended.map_err(Error::io("wait for the operator"))?;
         let _ = self.guard.start_kill();
-        Ok(())
+        Ok(status)
     }
 
     /// What it has used so far.

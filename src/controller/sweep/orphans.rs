@@ -40,6 +40,9 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<Vec<Incompl
         );
     }
     for (orphan, fate) in &plan.acts {
+        if !sweeper.context.leadership.held() {
+            break;
+        }
         let Some(iam) = accounts.get(&orphan.account) else { continue };
         let done = end(&**iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
         if done.is_err() {
