@@ -120,7 +120,7 @@ pub async fn run(operator: Operator) -> Result<(), ControlError> {
     }
     let settings = settings(&operator, &client).await?;
     let election = Election::of(&operator, client)?;
-    let work = work(operator, settings);
+    let work = Box::pin(work(operator, settings));
     match election {
         Some(election) => election.lead(shutdown, work).await?.unwrap_or(Ok(())),
         None => work.await,

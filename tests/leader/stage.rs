@@ -30,6 +30,7 @@ pub fn full() -> bool {
 pub struct Stage {
     pub bed: Bed,
     scale: f64,
+    sweeps: bool,
 }
 
 /// A process and what tells its calls from those of others.
@@ -59,7 +60,13 @@ impl Stage {
         let aws = Config { regions, time_scale: scale, callers, ses, ..Config::default() };
         let bed = Bed::start(Options { aws, ..Options::default() }).await.unwrap();
         bed.namespace(NAMESPACE).await.unwrap();
-        Self { bed, scale }
+        Self { bed, scale, sweeps: true }
+    }
+
+    /// The same without looks at the whole account, which at this scale are made all the time: then every
+    /// call belongs to a pass that is known.
+    pub async fn without_sweeps(scale: f64) -> Self {
+        Self { sweeps: false, ..Self::set(scale).await }
     }
 
     /// A replica in one of two seats, ready: it leads or stands by.
@@ -82,6 +89,11 @@ impl Stage {
             ("AWS_SECRET_ACCESS_KEY", secret),
         ] {
             launch.environment.insert(name.to_owned(), value.to_owned());
+        }
+        if !self.sweeps {
+            for name in ["SES_SMTP_DRIFT_INTERVAL", "SES_SMTP_SWEEP_INTERVAL"] {
+                launch.environment.insert(name.to_owned(), "0s".to_owned());
+            }
         }
         let operator = launch.spawn().unwrap();
         Replica { operator, proxy, caller, seat }
@@ -142,9 +154,10 @@ impl Stage {
     }
 
     /// Calls to AWS by one of the replicas so far.
-    pub fn calls_of(&self, replica: &Replica) -> usize {
-        let journal = self.bed.aws.journal();
-        journal.iter().filter(|record| record.caller.as_deref() == Some(replica.caller)).count()
+    pub fn calls_of(&self, replica: &Replica) -> Vec<String> {
+        let journal = self.bed.aws.journal().into_iter();
+        let by = journal.filter(|record| record.caller.as_deref() == Some(replica.caller));
+        by.map(|record| record.action).collect()
     }
 
     /// Lines of the log, of all replicas, that say so.
@@ -167,8 +180,8 @@ impl Replica {
     }
 
     /// Calls to the API server so far.
-    pub fn requests(&self) -> usize {
-        self.proxy.journal().len()
+    pub fn requests(&self) -> Vec<String> {
+        self.proxy.journal().into_iter().map(|call| format!("{} {}", call.verb, call.resource)).collect()
     }
 }
 

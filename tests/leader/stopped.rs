@@ -82,7 +82,8 @@ async fn one(stage: &Stage, mut leader: Replica, standby: Replica, object: &str,
     let status = leader.operator.ended().await.unwrap();
     assert_eq!(status.code(), Some(1), "{what}: {}", stage.bed.log());
     let after = (stage.calls_of(&leader), leader.requests());
-    assert_eq!(after, sent, "{what}: calls to AWS and to the API server of one that leads no more");
+    assert_eq!(after.0[sent.0.len()..], [""; 0], "{what}: calls to AWS of one that leads no more");
+    assert_eq!(after.1[sent.1.len()..], [""; 0], "{what}: and to the API server");
     assert_eq!(stage.told("is lost"), lost + 1, "{what}");
     standby
 }
@@ -90,7 +91,7 @@ async fn one(stage: &Stage, mut leader: Replica, standby: Replica, object: &str,
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stood_still_does_nothing_more() {
     let count = if full() { 30 } else { 4 };
-    let stage = Stage::set(SCALE).await;
+    let stage = Stage::without_sweeps(SCALE).await;
     let (mut leader, mut standby) = stage.pair().await;
     let cases: Vec<_> = (0..count).map(|n| (format!("mailer-{n}"), PLACES[n % PLACES.len()])).collect();
     for (name, _) in &cases {

@@ -75,10 +75,10 @@ async fn a_standby_leads_once_the_lease_of_a_dead_leader_has_run_out_and_at_once
     let (mut kills, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let took;
-        (trial, took) = trial.kill().await;
+        (trial, took) = Box::pin(trial.kill()).await;
         kills.push(took);
         let took;
-        (trial, took) = trial.end().await;
+        (trial, took) = Box::pin(trial.end()).await;
         ends.push(took);
     }
     println!("after a kill: {kills:?}, at most {:?}", kills.iter().max().unwrap());

@@ -132,8 +132,8 @@ impl Sim {
 
     fn at(&mut self, time: Time, event: Event) {
         self.count += 1;
-        let tie = self.dice.roll();
-        self.events.insert((time, tie, self.count), event);
+        let shuffled = self.dice.roll();
+        self.events.insert((time, shuffled, self.count), event);
     }
 
     fn after(&mut self, least: i64, most: i64, event: Event) {
