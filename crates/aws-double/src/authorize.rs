@@ -40,12 +40,15 @@ impl Request<'_> {
         }
     }
 
-    /// Refuses the call unless the document allows it to the principal `caller`.
-    pub(crate) fn authorize(&self, document: &str, caller: &str) -> Result<(), ApiError> {
+    /// Refuses the call unless `allows` has it, which speaks for the principal `caller`.
+    pub(crate) fn authorize(
+        &self,
+        caller: &str,
+        allows: impl Fn(&Question<'_>) -> bool,
+    ) -> Result<(), ApiError> {
         let (resource, context) = (self.resource(), self.context());
         for action in self.actions() {
-            let question = Question { action: &action, resource: &resource, context: &context };
-            if !policy::allows(&[document], None, &question) {
+            if !allows(&Question { action: &action, resource: &resource, context: &context }) {
                 return Err(ApiError::access_denied(caller, &action, &resource));
             }
         }
@@ -97,6 +100,17 @@ impl Request<'_> {
             context.with(&format!("aws:RequestTag/{key}"), vec![value])
         })
     }
+}
+
+/// Whether a user's inline and attached policies, within the boundary, allow it. A boundary whose
+/// text is not known any more allows nothing.
+pub(crate) fn permitted(account: &Account, user: &str, question: &Question<'_>) -> bool {
+    let Some(user) = account.find_user(user) else { return false };
+    let known = &account.settings().policies;
+    let attached = user.attached.iter().filter_map(|arn| known.get(arn));
+    let documents: Vec<&str> = user.inline.values().chain(attached).map(String::as_str).collect();
+    let boundary = user.boundary.as_ref().map(|arn| known.get(arn).map_or("", String::as_str));
+    policy::allows(&documents, boundary, question)
 }
 
 fn with_tags(context: Context, found: Option<&User>) -> Context {

@@ -81,7 +81,12 @@ impl Role {
         let trust = serde_json::json!({ "Version": "2012-10-17", "Statement": {
             "Effect": "Allow", "Principal": { "AWS": principal }, "Action": "sts:AssumeRole",
             "Condition": { "StringLike": { "sts:ExternalId": external_ids } } } });
-        Self { arn: arn.to_owned(), trust: trust.to_string(), policy: None }
+        Self::trusting(arn, &trust.to_string())
+    }
+
+    /// A role with a whole trust policy.
+    pub fn trusting(arn: &str, trust: &str) -> Self {
+        Self { arn: arn.to_owned(), trust: trust.to_owned(), policy: None }
     }
 
     /// The role with a policy.
@@ -152,6 +157,8 @@ pub struct Config {
     pub callers: Vec<Caller>,
     /// Roles that may be assumed; their accounts exist from the start too.
     pub roles: Vec<Role>,
+    /// How long a session lasts whose caller doesn't say it, as in AWS, unscaled.
+    pub session: Duration,
     /// Latency by action; `*` stands for all others. `AUTH` is SMTP's.
     pub latency: BTreeMap<String, Duration>,
     /// Token buckets by action; `*` gives every other action a bucket of its own.
@@ -175,6 +182,7 @@ impl Default for Config {
             regions: vec!["eu-west-1".to_owned()],
             callers: vec![Caller::default()],
             roles: Vec::new(),
+            session: Duration::from_hours(1),
             latency: BTreeMap::new(),
             buckets: BTreeMap::new(),
             settings: Settings::default(),

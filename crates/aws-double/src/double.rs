@@ -21,6 +21,7 @@ use crate::journal::Record;
 use crate::smtp::{self, Endpoint, Login, Mail};
 use crate::snapshot::{self, UserSnapshot};
 use crate::tls::Tls;
+use crate::web_identity::Provider;
 use crate::world::Shared;
 
 /// Why a double could not start.
@@ -136,6 +137,26 @@ impl Double {
     /// must be one that was there from the start.
     pub fn set_role(&self, role: Role) {
         self.shared.lock().sessions.set_role(role);
+    }
+
+    /// Makes every account know a provider of OpenID Connect: who issues its tokens, for whom they may be, and
+    /// its public keys as the issuer publishes them (JWKS). The error says what of the keys can't be used.
+    pub fn set_provider(&self, issuer: &str, audiences: &[&str], jwks: &str) -> Result<(), String> {
+        let provider = Provider::new(issuer, audiences, jwks)?;
+        let providers = &mut self.shared.lock().providers;
+        providers.retain(|known| !known.is_of(issuer));
+        providers.push(provider);
+        Ok(())
+    }
+
+    /// Gives the pods of a service account a role, as an association of EKS Pod Identity does.
+    pub fn associate(&self, namespace: &str, service_account: &str, role: &str) {
+        self.shared.lock().associations.insert(format!("{namespace}:{service_account}"), role.to_owned());
+    }
+
+    /// Where pods get credentials from, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    pub fn pod_credentials_url(&self) -> String {
+        format!("{}{}", self.iam_url(), http::POD_CREDENTIALS)
     }
 
     /// Secret and token of every session that was not ended by hand, for verification.

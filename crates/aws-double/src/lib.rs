@@ -25,6 +25,7 @@ mod snapshot;
 mod sts;
 mod throttle;
 mod tls;
+mod web_identity;
 mod world;
 
 pub use by_hand::ByHand;

@@ -4,6 +4,7 @@
 //! denied alike; a session is three values, all of which a request needs; it ends by the clock.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -19,6 +20,8 @@ use crate::world::Identity;
 pub(crate) struct Sessions {
     roles: HashMap<String, Role>,
     begun: HashMap<String, Session>,
+    /// How long one lasts whose caller doesn't say it.
+    pub(crate) usual: Duration,
 }
 
 /// A session of a role.
@@ -35,14 +38,40 @@ pub(crate) struct Session {
 pub(crate) struct Wish<'a> {
     pub(crate) role: &'a str,
     pub(crate) name: &'a str,
-    pub(crate) external_id: Option<&'a str>,
     pub(crate) ends: Timestamp,
 }
 
+/// Who wishes for it, as trust policies see them.
+pub(crate) struct Asker {
+    /// Kind of principal: `AWS`, `Federated` or `Service`.
+    pub(crate) kind: &'static str,
+    /// Every name that a trust policy may call the principal by.
+    pub(crate) names: Vec<String>,
+    /// What the role has to let it do.
+    pub(crate) actions: &'static [&'static str],
+    pub(crate) context: Context,
+}
+
+impl Asker {
+    /// Somebody with a key: its account, or the role that it is a session of.
+    pub(crate) fn caller(caller: &Identity, external_id: Option<&str>) -> Self {
+        let account = &caller.account;
+        let role = caller.arn.split('/').nth(1).unwrap_or_default();
+        let root = format!("arn:aws:iam::{account}:root");
+        let role = format!("arn:aws:iam::{account}:role/{role}");
+        let context = Context::default();
+        let context = match external_id {
+            Some(id) => context.with("sts:ExternalId", vec![id.to_owned()]),
+            None => context,
+        };
+        Self { kind: "AWS", names: vec![account.clone(), root, role], actions: &["sts:AssumeRole"], context }
+    }
+}
+
 impl Sessions {
-    pub(crate) fn new(roles: &[Role]) -> Self {
+    pub(crate) fn new(roles: &[Role], usual: Duration) -> Self {
         let roles = roles.iter().map(|role| (role.arn.clone(), role.clone())).collect();
-        Self { roles, begun: HashMap::new() }
+        Self { roles, begun: HashMap::new(), usual }
     }
 
     /// Adds a role, or puts it in the place of another of its ARN. Sessions go on under its policy.
@@ -55,15 +84,9 @@ impl Sessions {
         self.begun.clear();
     }
 
-    /// Begins a session, if the role trusts the caller.
-    pub(crate) fn begin(
-        &mut self,
-        wish: &Wish<'_>,
-        caller: &Identity,
-        ids: &mut Rng,
-    ) -> Result<&Session, ApiError> {
-        let role = self.roles.get(wish.role).filter(|role| trusts(role, caller, wish.external_id));
-        let Some(role) = role else { return Err(denied(caller, wish.role)) };
+    /// Begins a session, if the role trusts who asks.
+    pub(crate) fn begin(&mut self, wish: &Wish<'_>, asker: &Asker, ids: &mut Rng) -> Option<&Session> {
+        let role = self.roles.get(wish.role).filter(|role| trusts(role, asker))?;
         let key_id = ids.id("ASIA", 16);
         let account = account_of(&role.arn).to_owned();
         let name = role.arn.rsplit('/').next().unwrap_or_default();
@@ -80,7 +103,7 @@ impl Sessions {
             ends: wish.ends,
             role: role.arn.clone(),
         };
-        Ok(self.begun.entry(key_id).insert_entry(session).into_mut())
+        Some(self.begun.entry(key_id).insert_entry(session).into_mut())
     }
 
     pub(crate) fn secrets(&self) -> Vec<String> {
@@ -109,41 +132,30 @@ pub(crate) fn account_of(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
 }
 
-/// Whether the role's trust policy lets the caller in. It has principals where other policies have
+/// Whether the role's trust policy lets who asks in. It has principals where other policies have
 /// resources.
-fn trusts(role: &Role, caller: &Identity, external_id: Option<&str>) -> bool {
+fn trusts(role: &Role, asker: &Asker) -> bool {
     let Ok(mut document) = serde_json::from_str::<Value>(&role.trust) else { return false };
     let statements = match document.get_mut("Statement").map(Value::take) {
         Some(Value::Array(list)) => list,
         Some(one) => vec![one],
         None => Vec::new(),
     };
-    let about = statements.into_iter().filter(|statement| names(statement, caller)).map(|mut statement| {
+    let about = statements.into_iter().filter(|statement| names(statement, asker)).map(|mut statement| {
         if let Some(statement) = statement.as_object_mut() {
             statement.insert("Resource".to_owned(), Value::from("*"));
         }
         statement
     });
     let document = serde_json::json!({ "Statement": about.collect::<Vec<_>>() }).to_string();
-    let context = Context::default();
-    let context = match external_id {
-        Some(id) => context.with("sts:ExternalId", vec![id.to_owned()]),
-        None => context,
-    };
-    allows(&[&document], None, &Question { action: "sts:AssumeRole", resource: &role.arn, context: &context })
+    asker.actions.iter().all(|action| {
+        allows(&[&document], None, &Question { action, resource: &role.arn, context: &asker.context })
+    })
 }
 
-/// Whether the statement's principals hold the caller: its account, or the role that it is a session of.
-fn names(statement: &Value, caller: &Identity) -> bool {
-    let Some(principals) = statement.get("Principal").and_then(|principal| principal.get("AWS")) else {
-        return false;
-    };
-    let account = &caller.account;
-    let role = caller.arn.split('/').nth(1).unwrap_or_default();
-    let own = [
-        account.clone(),
-        format!("arn:aws:iam::{account}:root"),
-        format!("arn:aws:iam::{account}:role/{role}"),
-    ];
-    texts(principals).into_iter().any(|named| own.iter().any(|own| own == named))
+/// Whether the statement's principals hold who asks.
+fn names(statement: &Value, asker: &Asker) -> bool {
+    let principals = statement.get("Principal").and_then(|principal| principal.get(asker.kind));
+    principals
+        .is_some_and(|named| texts(named).into_iter().any(|named| asker.names.iter().any(|own| own == named)))
 }

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::account::{ApiError, View};
 use crate::clock::{Clock, iso};
 use crate::iam::{Done, Params, Xml};
-use crate::policy::{Context, Question, allows};
-use crate::sessions::{Wish, denied};
+use crate::policy::{Context, Question};
+use crate::sessions::{Asker, Session, Sessions, Wish, account_of, denied};
+use crate::web_identity;
 use crate::world::{Identity, World};
 
 /// The API version of STS.
 pub(crate) const VERSION: &str = "2011-06-15";
 /// The name space of STS's replies.
 pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
-/// How long a session lasts unless the caller says otherwise, in seconds.
-const USUAL: u64 = 3_600;
+/// The action that nobody signs: its caller brings a token instead of a key.
+pub(crate) const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 /// The shortest session, in seconds.
 const SHORTEST: u64 = 900;
 /// The longest session that a session may begin, in seconds.
@@ -35,6 +36,7 @@ pub(crate) fn call(
     match action {
         "GetCallerIdentity" => Ok(caller(who)),
         "AssumeRole" => assume(world, clock, params, who, view),
+        WEB_IDENTITY => assume_with_token(world, clock, params, view),
         _ => {
             let text = format!("Could not find operation {action} for version {VERSION}");
             Err(ApiError::new(400, "InvalidAction", text))
@@ -57,23 +59,53 @@ fn assume(
     checked(name, "roleSessionName", 64, "_+=,.@-")?;
     let external_id = params.get("ExternalId");
     external_id.map_or(Ok(()), |id| checked(id, "externalId", 1_224, "_+=,.@:/-"))?;
-    let seconds = seconds(params.get("DurationSeconds"), who)?;
+    let seconds = seconds(params.get("DurationSeconds"), &world.sessions)?;
+    chained(seconds, who)?;
     let may = Question { action: "sts:AssumeRole", resource: role, context: &Context::default() };
-    let forbids = |document: &str| !allows(&[document], None, &may);
-    if who.minted || world.policy_of(&who.key_id).is_some_and(forbids) {
+    if !world.may(who, &may) {
         return Err(denied(who, role));
     }
-    let lasts = SignedDuration::try_from(clock.scaled(Duration::from_secs(seconds))).unwrap_or_default();
-    let ends = view.now.checked_add(lasts).unwrap_or(view.now);
-    let wish = Wish { role, name, external_id, ends };
-    let session = world.sessions.begin(&wish, who, &mut world.ids)?;
+    let wish = Wish { role, name, ends: ends(clock, view, seconds) };
+    let session = world.sessions.begin(&wish, &Asker::caller(who, external_id), &mut world.ids);
+    Ok(Done::with(session_xml(session.ok_or_else(|| denied(who, role))?)))
+}
+
+/// `AssumeRoleWithWebIdentity`: a token of a provider that the role's account knows.
+fn assume_with_token(
+    world: &mut World,
+    clock: &Clock,
+    params: &Params,
+    view: View,
+) -> Result<Done, ApiError> {
+    let (role, name) = (params.need("RoleArn")?, params.need("RoleSessionName")?);
+    checked(name, "roleSessionName", 64, "_+=,.@-")?;
+    let seconds = seconds(params.get("DurationSeconds"), &world.sessions)?;
+    let subject = web_identity::verify(&world.providers, params.need("WebIdentityToken")?, view.now)?;
+    let wish = Wish { role, name, ends: ends(clock, view, seconds) };
+    let session = world.sessions.begin(&wish, &subject.asker(account_of(role)), &mut world.ids);
+    let refused =
+        || ApiError::new(403, "AccessDenied", format!("Not authorized to perform sts:{WEB_IDENTITY}"));
+    let xml = session_xml(session.ok_or_else(refused)?)
+        .text("SubjectFromWebIdentityToken", &subject.subject)
+        .text("Audience", &subject.audience)
+        .text("Provider", subject.provider_arn(account_of(role)));
+    Ok(Done::with(xml))
+}
+
+fn session_xml(session: &Session) -> Xml {
     let credentials = Xml::new()
         .text("AccessKeyId", &session.identity.key_id)
         .text("SecretAccessKey", &session.secret)
         .text("SessionToken", &session.token)
         .text("Expiration", iso(session.ends));
     let user = Xml::new().text("AssumedRoleId", &session.identity.user_id).text("Arn", &session.identity.arn);
-    Ok(Done::with(Xml::new().element("Credentials", &credentials).element("AssumedRoleUser", &user)))
+    Xml::new().element("Credentials", &credentials).element("AssumedRoleUser", &user)
+}
+
+/// When a session ends that begins now and lasts so long at AWS.
+pub(crate) fn ends(clock: &Clock, view: View, seconds: u64) -> Timestamp {
+    let lasts = SignedDuration::try_from(clock.scaled(Duration::from_secs(seconds))).unwrap_or_default();
+    view.now.checked_add(lasts).unwrap_or(view.now)
 }
 
 fn checked(text: &str, field: &str, most: usize, marks: &str) -> Result<(), ApiError> {
@@ -83,18 +115,19 @@ fn checked(text: &str, field: &str, most: usize, marks: &str) -> Result<(), ApiE
     if good { Ok(()) } else { Err(ApiError::constraint(text, field, &pattern)) }
 }
 
-/// How long the session is to last. One that is begun by a session lasts an hour at most.
-fn seconds(asked: Option<&str>, who: &Identity) -> Result<u64, ApiError> {
-    let Some(text) = asked else { return Ok(USUAL) };
+/// How long the session is to last.
+fn seconds(asked: Option<&str>, sessions: &Sessions) -> Result<u64, ApiError> {
+    let Some(text) = asked else { return Ok(sessions.usual.as_secs()) };
     let range = format!("have value between {SHORTEST} and {LONGEST}");
-    let wrong = || ApiError::constraint(text, "durationSeconds", &range);
-    let seconds: u64 = text.parse().map_err(|_| wrong())?;
-    if !(SHORTEST..=LONGEST).contains(&seconds) {
-        return Err(wrong());
-    }
+    let seconds = text.parse().ok().filter(|seconds| (SHORTEST..=LONGEST).contains(seconds));
+    seconds.ok_or_else(|| ApiError::constraint(text, "durationSeconds", &range))
+}
+
+/// A session that is begun by a session lasts an hour at most.
+fn chained(seconds: u64, who: &Identity) -> Result<(), ApiError> {
     if seconds > LONGEST_CHAINED && who.arn.contains(":assumed-role/") {
         let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
         return Err(ApiError::validation(text));
     }
-    Ok(seconds)
+    Ok(())
 }

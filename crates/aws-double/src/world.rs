@@ -7,14 +7,17 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::account::{Account, ApiError, Settings};
+use crate::authorize::permitted;
 use crate::clock::Clock;
 use crate::config::{Caller, Config};
 use crate::fault::{FaultBook, FaultKind};
 use crate::journal::{Journal, Record};
+use crate::policy::{Question, allows};
 use crate::rng::Rng;
 use crate::sessions::{Sessions, account_of};
 use crate::smtp::{Login, Mail};
 use crate::throttle::Buckets;
+use crate::web_identity::Provider;
 
 /// Who signed a request.
 #[derive(Debug, Clone)]
@@ -23,8 +26,17 @@ pub(crate) struct Identity {
     pub(crate) account: String,
     pub(crate) arn: String,
     pub(crate) user_id: String,
-    /// An IAM user of the double itself: it has no right to any IAM action.
+    /// An IAM user of the double itself: its own policies and boundary say what it may do.
     pub(crate) minted: bool,
+}
+
+impl Identity {
+    /// Who brings no key but a token of somebody else's: known to the account of the role that is wished for.
+    pub(crate) fn nobody(role: &str) -> Self {
+        let name = "anonymous".to_owned();
+        let account = account_of(role).to_owned();
+        Self { key_id: name.clone(), account, arn: name.clone(), user_id: name, minted: false }
+    }
 }
 
 /// The state behind the lock.
@@ -33,6 +45,9 @@ pub(crate) struct World {
     pub(crate) accounts: BTreeMap<String, Account>,
     callers: HashMap<String, Caller>,
     pub(crate) sessions: Sessions,
+    pub(crate) providers: Vec<Provider>,
+    /// Roles of pods by service account, as `namespace:name`.
+    pub(crate) associations: BTreeMap<String, String>,
     pub(crate) faults: FaultBook,
     pub(crate) buckets: Buckets,
     pub(crate) journal: Journal,
@@ -53,7 +68,9 @@ impl World {
         let others: Vec<&str> = others.filter(|id| of_callers.clone().all(|known| known != *id)).collect();
         Ok(Self {
             accounts: (0..).zip(of_callers.chain(others)).map(account).collect(),
-            sessions: Sessions::new(&config.roles),
+            sessions: Sessions::new(&config.roles, config.session),
+            providers: Vec::new(),
+            associations: BTreeMap::new(),
             callers: config.callers.iter().map(|c| (c.access_key_id.clone(), c.clone())).collect(),
             faults: FaultBook::default(),
             buckets: Buckets::new(config.buckets.clone(), clock.scale()),
@@ -114,6 +131,15 @@ impl World {
             Some(caller) => caller.policy.as_deref(),
             None => self.sessions.policy_of(key_id),
         }
+    }
+
+    /// Whether a caller's own policies allow it: a user's are its inline and attached ones within its boundary.
+    pub(crate) fn may(&self, who: &Identity, question: &Question<'_>) -> bool {
+        if who.minted {
+            let name = who.arn.rsplit('/').next().unwrap_or_default();
+            return self.accounts.get(&who.account).is_some_and(|account| permitted(account, name, question));
+        }
+        self.policy_of(&who.key_id).is_none_or(|document| allows(&[document], None, question))
     }
 
     pub(crate) fn set_policy(&mut self, key_id: &str, document: Option<&str>) {

@@ -1,9 +1,10 @@
 //! The HTTP side: one listener for IAM, STS and the control endpoint, with keep-alive.
 //!
-//! Owns connections and bodies. What a call means is decided in `call` and `control`.
+//! Owns connections and bodies. What a call means is decided in `call`, `control` and `pods`.
 
 mod call;
 mod control;
+mod pods;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 pub(crate) use call::run_unsigned;
+pub(crate) use pods::PATH as POD_CREDENTIALS;
 
 use crate::clock::http_date;
 use crate::world::Shared;
@@ -97,6 +99,9 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
 async fn dispatch(shared: Arc<Shared>, message: Message) -> Answer {
     if message.path.starts_with("/_double/") {
         return Answer::Reply(control::answer(&shared, &message));
+    }
+    if message.path == POD_CREDENTIALS {
+        return pods::answer(&shared, &message).await;
     }
     call::answer(shared, message).await
 }

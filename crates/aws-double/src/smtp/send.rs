@@ -8,8 +8,8 @@ use super::Mail;
 use super::message::{Headers, mailbox};
 use super::session::{Next, Sender, Session};
 use super::talk::Talk;
-use crate::account::Account;
-use crate::policy::{self, Context, Question};
+use crate::authorize::permitted;
+use crate::policy::{Context, Question};
 use crate::world::World;
 
 /// Recipients per message.
@@ -196,17 +196,6 @@ impl Session {
             size: draft.size,
         }
     }
-}
-
-/// Whether a user's inline and attached policies, within the boundary, allow it. A boundary whose
-/// text is not known any more allows nothing.
-fn permitted(account: &Account, user: &str, question: &Question<'_>) -> bool {
-    let Some(user) = account.find_user(user) else { return false };
-    let known = &account.settings().policies;
-    let attached = user.attached.iter().filter_map(|arn| known.get(arn));
-    let documents: Vec<&str> = user.inline.values().chain(attached).map(String::as_str).collect();
-    let boundary = user.boundary.as_ref().map(|arn| known.get(arn).map_or("", String::as_str));
-    policy::allows(&documents, boundary, question)
 }
 
 pub(crate) fn domain(address: &str) -> &str {
