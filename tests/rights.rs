@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use aws_double::account::Settings;
 use aws_double::{ACCOUNT, CALLER_KEY_ID, Config, Fault, FaultKind};
-use testbed::{Bed, Error, Launch, Options, SOON, condition, eventually, mail};
+use testbed::{
+    BOUNDARY, Bed, Error, Launch, Options, SOON, boundary_arn, condition, eventually, mail, operator_policy,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
-const BOUNDARY: &str = "ses-smtp-boundary";
 /// Allows less than the user's own policy, to show that it counts.
 const NARROW: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ses:SendRawEmail","Resource":"*","Condition":{"StringLike":{"ses:FromAddress":"*@shop.example.com"}}}]}"#;
 
@@ -33,13 +34,11 @@ async fn send(bed: &Bed, name: &str, from: &'static str) -> Result<Vec<String>, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_user_is_made_with_the_boundary() {
-    let arn = format!("arn:aws:iam::{ACCOUNT}:policy/{BOUNDARY}");
-    let (bed, mut launch) = bed(config().policy(&arn, NARROW)).await;
-    launch.environment.insert("SES_SMTP_PERMISSIONS_BOUNDARY_NAME".into(), BOUNDARY.into());
+    let (bed, mut launch) = bed(config().policy(&boundary_arn(ACCOUNT), NARROW)).await;
     let operator = launch.start().await.unwrap();
     let object = bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
     bed.ready("shop", "mailer").await.unwrap();
-    assert_eq!(bed.user_of(&object).unwrap().boundary, Some(arn.clone()));
+    assert_eq!(bed.user_of(&object).unwrap().boundary, Some(boundary_arn(ACCOUNT)));
     send(&bed, "mailer", "a@shop.example.com").await.unwrap();
     let refused = send(&bed, "mailer", "a@other.example.com").await.unwrap_err();
     assert!(refused.to_string().contains("554"), "{refused}");
@@ -47,12 +46,14 @@ async fn every_user_is_made_with_the_boundary() {
     // Another name in the settings: the boundary of users that exist is changed too.
     operator.stop().await.unwrap();
     launch.environment.insert("SES_SMTP_PERMISSIONS_BOUNDARY_NAME".into(), "missing".into());
+    let renamed = operator_policy(ACCOUNT, &bed.cluster).unwrap().replace(BOUNDARY, "missing");
+    bed.aws.set_policy(CALLER_KEY_ID, Some(&renamed));
     let operator = launch.start().await.unwrap();
     let stalled = bed.reads("shop", "mailer", "Stalled", "True BoundaryMissing").await.unwrap();
     assert_eq!(condition(&stalled, "Ready"), "True Provisioned");
     let columns = bed.columns("shop", "mailer").await.unwrap();
     assert_eq!((columns["Ready"].as_str(), columns["Stalled"].as_str()), ("True", "BoundaryMissing"));
-    assert_eq!(bed.user_of(&object).unwrap().boundary, Some(arn));
+    assert_eq!(bed.user_of(&object).unwrap().boundary, Some(boundary_arn(ACCOUNT)));
     operator.stop().await.unwrap();
 }
 
@@ -121,13 +122,6 @@ async fn a_user_of_somebody_else_is_left_alone() {
     operator.stop().await.unwrap();
 }
 
-/// A policy that allows everything but one action.
-fn all_but(action: &str) -> String {
-    format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"*","Resource":"*"}},{{"Effect":"Deny","Action":"{action}","Resource":"*"}}]}}"#
-    )
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_withdrawn_in_mid_rotation_is_named_and_mail_goes_on() {
     for (action, said) in
@@ -138,7 +132,7 @@ async fn a_right_withdrawn_in_mid_rotation_is_named_and_mail_goes_on() {
         let object = bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
         bed.ready("shop", "mailer").await.unwrap();
         let before = bed.login("shop", "mailer").await.unwrap();
-        bed.aws.set_policy(CALLER_KEY_ID, Some(&all_but(action)));
+        bed.aws.set_policy(CALLER_KEY_ID, Some(&without(&bed, action)));
         bed.apply("shop", "mailer", "{region: eu-central-1, rotation: {trigger: now}}").await.unwrap();
         let stalled = bed.reads("shop", "mailer", "Stalled", "True AccessDenied").await.unwrap();
         let conditions = stalled.status.as_ref().unwrap().conditions.iter();
@@ -147,7 +141,7 @@ async fn a_right_withdrawn_in_mid_rotation_is_named_and_mail_goes_on() {
         assert!(message.contains(said), "{message}");
         assert_eq!(condition(&stalled, "Ready"), "True Provisioned");
         assert_eq!(bed.login("shop", "mailer").await.unwrap(), before, "the old key works");
-        bed.aws.set_policy(CALLER_KEY_ID, None);
+        bed.aws.set_policy(CALLER_KEY_ID, Some(&operator_policy(ACCOUNT, &bed.cluster).unwrap()));
         eventually("the rotation to end", SOON, async || {
             Ok((bed.login("shop", "mailer").await?.username != before.username).then_some(()))
         })
@@ -163,6 +157,15 @@ async fn a_right_withdrawn_in_mid_rotation_is_named_and_mail_goes_on() {
         assert!(bed.user_of(&object).unwrap().keys.len() <= 2);
         operator.stop().await.unwrap();
     }
+}
+
+/// The shipped policy with a denial of one action.
+fn without(bed: &Bed, action: &str) -> String {
+    let mut policy: serde_json::Value =
+        serde_json::from_str(&operator_policy(ACCOUNT, &bed.cluster).unwrap()).unwrap();
+    let denial = serde_json::json!({ "Effect": "Deny", "Action": action, "Resource": "*" });
+    policy["Statement"].as_array_mut().unwrap().push(denial);
+    policy.to_string()
 }
 
 /// Mints that were denied.

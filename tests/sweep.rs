@@ -11,7 +11,10 @@ use std::time::Duration;
 use aws_double::account::KeyState;
 use aws_double::{ACCOUNT, Caller, Config, UserSnapshot};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use testbed::{Bed, Credential, Error, Launch, Object, Operator, Options, SOON, eventually};
+use testbed::{
+    Bed, Credential, Error, Launch, Object, Operator, Options, SOON, boundary_policy, eventually,
+    operator_policy,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 const REGION: &str = "eu-central-1";
@@ -31,25 +34,19 @@ const WIDE: &str =
 
 /// The operator may do what its shipped policy says and nothing else.
 async fn bed(scale: f64) -> (Bed, Launch) {
-    let caller = Caller::default().with_policy(&shipped("operator-policy.json"));
+    let caller = Caller::default().with_policy(&operator_policy(ACCOUNT, CLUSTER).unwrap());
     let aws = Config {
         regions: vec![REGION.into()],
         time_scale: scale,
         callers: vec![caller],
         ..Config::default()
     };
-    let aws = aws.policy(BOUNDARY, &shipped("boundary-policy.json"));
+    let aws = aws.policy(BOUNDARY, &boundary_policy().unwrap());
     let bed = Bed::start(Options { aws, controller_manager: true, ..Options::default() }).await.unwrap();
     bed.namespace("shop").await.unwrap();
     let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
-    launch.environment.insert("SES_SMTP_PERMISSIONS_BOUNDARY_NAME".into(), "ses-smtp-boundary".into());
     launch.environment.insert("SES_SMTP_CLUSTER_ID".into(), CLUSTER.into());
     (bed, launch)
-}
-
-fn shipped(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/iam").join(name);
-    std::fs::read_to_string(path).unwrap().replace("ACCOUNT", ACCOUNT).replace("CLUSTER", CLUSTER)
 }
 
 async fn provisioned(bed: &Bed, name: &str) -> (Object, Credential) {

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::mail::Letter;
 use crate::operator::Launch;
-use crate::{Credential, Error, Object, condition, eventually};
+use crate::{Credential, Error, Object, condition, eventually, rights};
 
 /// Namespace and name of the operator's service account in the manifests.
 const ACCOUNT: (&str, &str) = ("ses-smtp-operator", "ses-smtp-operator");
@@ -45,7 +45,8 @@ pub const SOON: Duration = Duration::from_mins(1);
 /// What a bed is made with.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The AWS double. Its time scale is the operator's too.
+    /// The AWS double. Its time scale is the operator's too. Callers without a policy get the one that is
+    /// shipped, and their account gets the shipped boundary.
     pub aws: Config,
     /// kube-controller-manager as well: for collection of owned objects and of namespaces.
     pub controller_manager: bool,
@@ -63,6 +64,8 @@ pub struct Bed {
     pub client: Client,
     /// Scale of time.
     pub scale: f64,
+    /// Cluster id of an operator that is given none.
+    pub cluster: String,
     folder: TempDir,
 }
 
@@ -78,12 +81,16 @@ impl Bed {
             builder = builder.audit_log();
         }
         let plane = builder.start().await?;
-        let aws = Double::start(options.aws).await?;
+        let cluster = rights::cluster_id(&plane.admin_client()?).await?;
+        let plain = options.aws.callers.iter().filter(|caller| caller.policy.is_none());
+        let plain: Vec<_> = plain.map(|it| (it.access_key_id.clone(), it.account.clone())).collect();
+        let aws = Double::start(rights::with_boundary(options.aws)?).await?;
+        rights::grant(&aws, &plain, &cluster)?;
         for manifest in MANIFESTS {
             plane.apply_yaml(&text(&root().join(manifest))?).await?;
         }
         let folder = TempDir::with_prefix("testbed-").map_err(Error::io("make a folder"))?;
-        Ok(Self { client: plane.admin_client()?, plane, aws, scale, folder })
+        Ok(Self { client: plane.admin_client()?, plane, aws, scale, cluster, folder })
     }
 
     /// A folder that goes with the bed.
@@ -120,6 +127,7 @@ impl Bed {
             set("AWS_SECRET_ACCESS_KEY", aws_double::CALLER_SECRET.to_owned()),
             set("SES_SMTP_ENDPOINTS_FILE", endpoints.display().to_string()),
             set("SES_SMTP_SMTP_CA_FILE", ca.display().to_string()),
+            set("SES_SMTP_PERMISSIONS_BOUNDARY_NAME", rights::BOUNDARY.to_owned()),
             set("SES_SMTP_HTTP_ADDRESS", http.clone()),
             set("SES_SMTP_TIME_SCALE", self.scale.to_string()),
             // One operator has nobody to agree with; suites of several switch it on.

@@ -2,7 +2,8 @@
 //!
 //! A [`Bed`] is a real control plane with the project's own manifests, and the AWS double. An
 //! [`Operator`] is the operator's own process, with a token of its own service account and no more
-//! rights than the manifests give it. [`mail`] is a client that logs in and sends.
+//! rights than the manifests give it. In AWS its rights are those that `deploy/iam` ships, unless a suite
+//! names others. [`mail`] is a client that logs in and sends.
 
 mod bed;
 mod canary;
@@ -13,6 +14,7 @@ mod operator;
 mod pods;
 mod read;
 mod rest;
+mod rights;
 mod table;
 mod wait;
 
@@ -22,4 +24,5 @@ pub use log::Log;
 pub use operator::{Launch, Operator, Usage, get};
 pub use pods::{Pods, Seen};
 pub use read::{Credential, Object, condition};
+pub use rights::{BOUNDARY, boundary_arn, boundary_policy, operator_policy};
 pub use wait::{Deadline, eventually};
