@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use ses_smtp_core::iam::{Caller, Failure};
+use ses_smtp_core::iam::{Caller, Failure, SESSION_LOST};
 use ses_smtp_core::tenancy::{Place, Role};
 use ses_smtp_core::time::{after, shortened};
 
@@ -19,8 +19,6 @@ use crate::leadership::Leadership;
 
 /// How long before its end a session is replaced.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
-/// Error codes by which AWS doesn't take a session any more.
-const LOST: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"];
 /// The code given when there is no way to the account.
 const NO_WAY: &str = "NoRoleConfigured";
 
@@ -98,7 +96,7 @@ impl Accounts {
 
     /// Lets go of a session by which a call failed, if the failure says that it has ended.
     pub async fn heed(&self, role: Option<&Role>, failure: &Failure) {
-        let lost = matches!(failure, Failure::Refused { code } if LOST.contains(&code.as_str()));
+        let lost = matches!(failure, Failure::Refused { code } if SESSION_LOST.contains(&code.as_str()));
         if let (true, Some(role), Some(others)) = (lost, role, &self.others) {
             *others.slot(role).lock().await = None;
         }

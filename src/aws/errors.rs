@@ -8,14 +8,12 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
-use ses_smtp_core::iam::{ASSUME_ROLE, Blocker, Failure};
+use ses_smtp_core::iam::{ASSUME_ROLE, Blocker, Failure, NO_CREDENTIALS};
 
 use super::Action;
 
 /// The longest error code that is passed on.
 const MAX_CODE: usize = 64;
-/// The code given when the SDK found no usable credentials, so that nothing was sent.
-const NO_CREDENTIALS: &str = "NoCredentials";
 /// The code given when the SDK could not build the request.
 const NOT_SENT: &str = "RequestNotBuilt";
 /// The code given to a call that was not sent because this process doesn't hold the lease.
@@ -124,7 +122,7 @@ fn denied_right(action: Action, message: &str) -> &'static str {
 }
 
 /// True if the SDK gave up while it looked for credentials, before anything was sent.
-fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<CredentialsError>() {

@@ -27,6 +27,7 @@ mod reply;
 mod report;
 mod session;
 mod smtp;
+mod steady;
 #[cfg(test)]
 mod tests;
 

@@ -5,12 +5,16 @@
 
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{Builder, tls};
+
+use super::steady::{MARGIN, Steady};
+use crate::clock::Clock;
 
 /// The environment variable that makes the SDK log bodies that hold secret access keys.
 pub const SENSITIVE_BODIES: &str = "LOG_SENSITIVE_BODIES";
@@ -39,9 +43,9 @@ impl Session {
         // the HTTP client that is set here; the SDK's default client isn't compiled in.
         let found = loader().load().await;
         if found.region().is_some() {
-            return Self(found);
+            return Self(steadied(&found));
         }
-        Self(loader().region(Region::new(FALLBACK_REGION)).load().await)
+        Self(steadied(&loader().region(Region::new(FALLBACK_REGION)).load().await))
     }
 
     /// The same but for the credentials: those of a role's session.
@@ -56,6 +60,15 @@ impl Session {
     pub(super) fn config(&self) -> &SdkConfig {
         &self.0
     }
+}
+
+/// The same with credentials that are replaced well before their end, and kept to their end if that fails.
+fn steadied(config: &SdkConfig) -> SdkConfig {
+    let Some(source) = config.credentials_provider() else { return config.clone() };
+    let scale = Clock::system().scale();
+    let cache = IdentityCache::lazy().buffer_time(MARGIN.div_f64(scale)).build();
+    let steady = SharedCredentialsProvider::new(Steady::new(source, scale));
+    config.to_builder().credentials_provider(steady).identity_cache(cache).build()
 }
 
 /// Behaviour is pinned, so that an SDK update doesn't change it. Retries are off: the limiter repeats

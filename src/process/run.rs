@@ -114,7 +114,7 @@ async fn prepare(
     mut shutdown: watch::Receiver<bool>,
 ) -> Option<Operator> {
     let (session, caller) = tokio::select! {
-        identified = identified() => identified,
+        identified = identified(&readiness) => identified,
         _ = shutdown.wait_for(|ending| *ending) => return None,
     };
     tracing::info!(account = caller.account, partition = %caller.partition, "AWS credentials work");
@@ -128,13 +128,16 @@ async fn prepare(
 
 /// Asks who we are until AWS says so. Credentials may come late: a token not yet mounted, a role not
 /// yet made.
-async fn identified() -> (Session, Caller) {
+async fn identified(readiness: &Readiness) -> (Session, Caller) {
     let session = Session::load().await;
     let (mut pause, longest) = PAUSES;
     loop {
         match identify(&session).await {
             Ok(caller) => return (session, caller),
-            Err(error) => tracing::warn!(%error, retry_in = ?pause, "AWS credentials don't work yet"),
+            Err(error) => {
+                readiness.set_waiting(error.waiting_for());
+                tracing::warn!(%error, retry_in = ?pause, "AWS credentials don't work yet");
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);

@@ -20,6 +20,11 @@ pub const KEYS_PER_USER: usize = 2;
 /// The right that it takes to work in another account.
 pub const ASSUME_ROLE: &str = "sts:AssumeRole";
 
+/// Code of a refusal that is the operator's own: it has no AWS credentials, so nothing was sent.
+pub const NO_CREDENTIALS: &str = "NoCredentials";
+/// Codes by which AWS says that it doesn't take the credentials that a call was signed with.
+pub const SESSION_LOST: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"];
+
 /// A user as `CreateUser` asks for it; everything that proves ownership is in that one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSpec {

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use crate::desired::Identity;
-use crate::iam::{ASSUME_ROLE, Failure};
+use crate::iam::{ASSUME_ROLE, Failure, NO_CREDENTIALS, SESSION_LOST};
 use crate::reason::Reason;
 use crate::step::{End, Refusal, Step};
 use crate::time::after;
@@ -128,6 +128,19 @@ fn limit(identity: &Identity, step: &Step) -> Step {
 }
 
 fn refused(user: &str, code: &str) -> String {
+    if code == NO_CREDENTIALS {
+        return format!(
+            "the operator has no AWS credentials at present, so nothing was asked of IAM for user {user}: {AGAIN}; \
+             if it lasts, the operator's log says what was tried: look at its role's trust policy and at the token \
+             that its pod is given"
+        );
+    }
+    if SESSION_LOST.contains(&code) {
+        return format!(
+            "AWS doesn't take the operator's credentials ({code}), so nothing was done for user {user}: {AGAIN}; if \
+             it lasts, give the operator others and restart it"
+        );
+    }
     format!("IAM refused a call for user {user} with code {code}: {AGAIN}; if it lasts, look the code up")
 }
 

@@ -27,8 +27,13 @@ impl World {
 
     pub(super) fn iam_failed(&mut self, step: &Step, failure: Failure, now: Timestamp) {
         match (step, &failure) {
-            // The denial stands that was looked into.
-            (Step::FindUser, _) => self.listed = Some(true),
+            // The denial stands that was looked into; unless looking is denied too, which has to be mended first.
+            (Step::FindUser, _) => {
+                self.listed = Some(true);
+                if matches!(failure, Failure::Denied { .. }) {
+                    self.fail(step, Failed::Iam(failure));
+                }
+            }
             (Step::CreateUser, Failure::Exists) => self.user_exists(step, failure),
             (Step::DeleteKey(id), Failure::Absent) => self.deleted(id, false),
             (Step::DetachPolicy(policy), Failure::Absent) => self.detached(policy, now),
