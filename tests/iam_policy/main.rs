@@ -1,5 +1,12 @@
-//! The policy that the program prints, and what an operator can do with it, enforced by the AWS double.
+//! The policy that the program prints, what an operator can do with it, and what it can't: enforced by the AWS
+//! double.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod cap;
+mod each_action;
+mod forbidden;
+mod matrix;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;
