@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny moto health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny moto iam health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ deny: need-cargo ## Licences, banned crates and sources of dependencies
 
 moto: need-cargo ## The stand-in for AWS against moto, an independent one
 	tests/moto/run.sh
+
+iam: need-cargo need-go-itself ## Set-up of the operator's rights: Terraform, CloudFormation and AWS CLI
+	GO="$(GO)" tests/setup/run.sh
 
 health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objects, by the libraries that they use
 	cd tests/health && $(GO) build -trimpath -o "$(CURDIR)/$(TOOLS)/health" .

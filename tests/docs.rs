@@ -2,6 +2,11 @@
 //! admission, and the AWS rights.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "iam_policy/matrix.rs"]
+mod matrix;
+#[path = "setup/template.rs"]
+mod template;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -35,6 +40,12 @@ fn what_is_generated_is_current() {
         prove_part("README.md", &format!("{name} policy"), &format!("```json\n{text}```\n"));
     }
     prove_part("docs/gitops.md", "argocd health", &argocd_health());
+    prove_part("docs/iam.md", "actions", &action_table());
+    for name in ["irsa", "pod-identity"] {
+        let text = read(&format!("deploy/iam/{name}-trust-policy.json"));
+        prove_part("docs/iam.md", &format!("{name} trust"), &format!("```json\n{text}```\n"));
+    }
+    prove("deploy/iam/cloudformation/template.yaml", &cloudformation());
 }
 
 /// The `ConfigMap` that gives Argo CD the script that is tested.
@@ -50,6 +61,34 @@ fn argocd_health() -> String {
         writeln!(page, "{indent}{line}").unwrap();
     }
     page + "```\n"
+}
+
+/// Each action of the operator's policy, what it is for, and the test that withdraws it.
+fn action_table() -> String {
+    let policy = serde_json::to_value(placeholders().operator()).unwrap();
+    let mut table = "| Action | Statement | Why | Test that withdraws it |\n|---|---|---|---|\n".to_owned();
+    for statement in policy["Statement"].as_array().unwrap() {
+        let actions = match &statement["Action"] {
+            Value::Array(list) => list.clone(),
+            one => vec![one.clone()],
+        };
+        for action in actions {
+            let need = matrix::NEEDS.iter().find(|need| action == need.action).unwrap();
+            let (sid, test) = (statement["Sid"].as_str().unwrap(), need.deed.test());
+            writeln!(table, "| `{}` | {sid} | {} | `{test}` |", need.action, need.why).unwrap();
+        }
+    }
+    table
+}
+
+fn cloudformation() -> String {
+    let head = format!("# {GENERATED}\n");
+    let document = |name: &str| match name {
+        "operator-policy" => serde_json::to_string_pretty(&placeholders().operator()).unwrap(),
+        "boundary-policy" => serde_json::to_string_pretty(&boundary()).unwrap(),
+        trust => read(&format!("deploy/iam/{trust}.json")),
+    };
+    head + &template::template(document)
 }
 
 /// What the files in `deploy/iam` are made for.
