@@ -84,7 +84,9 @@ impl Line {
             ("sts", ..) => {
                 set("RoleArn", &self.resource);
                 set("RoleSessionName", "test");
-                self.value("sts:ExternalId").into_iter().for_each(|id| set("ExternalId", id));
+                if let Some(id) = self.value("sts:ExternalId") {
+                    set("ExternalId", id);
+                }
             }
             (_, Some((path, name)), _) => {
                 set("UserName", &name);
@@ -101,14 +103,18 @@ impl Line {
         for (name, key) in
             [("PermissionsBoundary", "iam:PermissionsBoundary"), ("PolicyArn", "iam:PolicyARN")]
         {
-            self.value(key).into_iter().for_each(|value| set(name, value));
+            if let Some(value) = self.value(key) {
+                set(name, value);
+            }
         }
         for (n, (key, value)) in (1..).zip(self.tags("aws:RequestTag/")) {
             set(&format!("Tags.member.{n}.Key"), key);
             set(&format!("Tags.member.{n}.Value"), value);
         }
         let policy = [("PolicyName", "p"), ("PolicyDocument", ALL), ("Status", "Inactive")];
-        policy.into_iter().for_each(|(name, value)| set(name, value));
+        for (name, value) in policy {
+            set(name, value);
+        }
         Some(Call { service, action: action.to_owned(), params })
     }
 
@@ -119,7 +125,9 @@ impl Line {
         aws.by_hand().set_tags(&name, &self.tags("user:")).unwrap();
         let of_request = self.action == "iam:PutUserPermissionsBoundary";
         let boundary = self.value("iam:PermissionsBoundary").filter(|_| !of_request);
-        boundary.into_iter().for_each(|arn| aws.by_hand().set_boundary(&name, Some(arn)).unwrap());
+        if let Some(arn) = boundary {
+            aws.by_hand().set_boundary(&name, Some(arn)).unwrap();
+        }
     }
 
     fn clear(&self, aws: &Double) {

@@ -139,7 +139,7 @@ impl Double {
         self.shared.lock().sessions.set_role(role);
     }
 
-    /// Makes every account know a provider of OpenID Connect: who issues its tokens, for whom they may be, and
+    /// Makes every account know a provider of OIDC: who issues its tokens, for whom they may be, and
     /// its public keys as the issuer publishes them (JWKS). The error says what of the keys can't be used.
     pub fn set_provider(&self, issuer: &str, audiences: &[&str], jwks: &str) -> Result<(), String> {
         let provider = Provider::new(issuer, audiences, jwks)?;

@@ -86,7 +86,7 @@ fn assume_with_token(
     let refused =
         || ApiError::new(403, "AccessDenied", format!("Not authorized to perform sts:{WEB_IDENTITY}"));
     let xml = session_xml(session.ok_or_else(refused)?)
-        .text("SubjectFromWebIdentityToken", &subject.subject)
+        .text("SubjectFromWebIdentityToken", &subject.name)
         .text("Audience", &subject.audience)
         .text("Provider", subject.provider_arn(account_of(role)));
     Ok(Done::with(xml))

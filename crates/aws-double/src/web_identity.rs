@@ -1,4 +1,4 @@
-//! OpenID Connect tokens, as service accounts have them: who issued one, for whom, and whether its signature
+//! OIDC tokens, as service accounts have them: who issued one, for whom, and whether its signature
 //! holds. No I/O.
 //!
 //! Facts are of the STS reference and RFC 7515, 7517 and 7519. Only ES256 is understood, which is what the
@@ -34,7 +34,7 @@ struct Key {
 pub(crate) struct Subject {
     /// The issuer without its scheme, as ARNs and condition keys have it.
     host: String,
-    pub(crate) subject: String,
+    pub(crate) name: String,
     pub(crate) audience: String,
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn verify(providers: &[Provider], token: &str, now: Timestamp) -> Res
     let audience = audiences.into_iter().find(|one| provider.audiences.iter().any(|known| known == one));
     let audience = audience.ok_or_else(|| invalid("Incorrect token audience"))?.to_owned();
     let host = issuer.trim_start_matches("https://").to_owned();
-    Ok(Subject { host, subject: token.claim("sub").to_owned(), audience })
+    Ok(Subject { host, name: token.claim("sub").to_owned(), audience })
 }
 
 impl Subject {
@@ -141,7 +141,7 @@ impl Subject {
             names: vec![self.provider_arn(account)],
             actions: &["sts:AssumeRoleWithWebIdentity"],
             context: Context::default()
-                .with(&key("sub"), vec![self.subject.clone()])
+                .with(&key("sub"), vec![self.name.clone()])
                 .with(&key("aud"), vec![self.audience.clone()]),
         }
     }
@@ -186,7 +186,7 @@ mod tests {
             |exp: i64, iss: &str, aud: &str| json!({ "iss": iss, "sub": "a:b", "aud": [aud], "exp": exp });
         let good = claims(1_001, ISSUER, "sts.amazonaws.com");
         let subject = verify(&providers, &token(&pair, "ES256", &good), now).unwrap();
-        assert_eq!((subject.subject.as_str(), subject.audience.as_str()), ("a:b", "sts.amazonaws.com"));
+        assert_eq!((subject.name.as_str(), subject.audience.as_str()), ("a:b", "sts.amazonaws.com"));
         let said = |text: &str| verify(&providers, text, now).unwrap_err();
         let whole = token(&pair, "ES256", &good);
         let (_, signature) = whole.rsplit_once('.').unwrap();

@@ -55,7 +55,7 @@ fn session(shared: &Shared, world: &mut World, message: &Message) -> Result<Stri
     let token = token.ok_or_else(|| denied("Service account token cannot be empty"))?;
     let view = View::at(shared.now());
     let subject = verify(&world.providers, token, view.now)?;
-    let account = subject.subject.strip_prefix("system:serviceaccount:").unwrap_or_default().to_owned();
+    let account = subject.name.strip_prefix("system:serviceaccount:").unwrap_or_default().to_owned();
     let role = world.associations.get(&account).filter(|_| subject.audience == AUDIENCE);
     let role = role.ok_or_else(|| denied("No association for the service account"))?.clone();
     let name = format!("eks-{}", account.replace(':', "-"));
