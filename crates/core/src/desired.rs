@@ -51,14 +51,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings in force in a home: another account's are those of an installation there.
-    fn at(&self, home: &Home) -> Cow<'_, Self> {
+    /// The settings in force in a home: another account's are those of an installation there, and a
+    /// Namespace may have an install id of its own.
+    fn at(&self, home: &Home, tenancy: &Tenancy) -> Cow<'_, Self> {
         let own = &self.installation;
-        if own.account == home.account && own.partition == home.partition {
+        let same = own.account == home.account && own.partition == home.partition;
+        let installed = tenancy.installed(own);
+        if same && matches!(installed, Cow::Borrowed(_)) {
             return Cow::Borrowed(self);
         }
-        let installation =
-            Installation { account: home.account.clone(), partition: home.partition, ..own.clone() };
+        let Home { account, partition, .. } = home.clone();
+        let installation = Installation { account, partition, ..installed.into_owned() };
         Cow::Owned(Self { installation, ..self.clone() })
     }
 }
@@ -166,8 +169,8 @@ impl Goal {
         let derives = object.spec.access_key_from.is_some();
         let home = if derives { Ok(Home::own(settings)) } else { tenancy.home(namespace, settings) };
         match home {
-            Ok(home) => Self::at_home(object, &settings.at(&home), home.role, tenancy),
-            Err(invalid) => Self::homeless(object, settings, invalid),
+            Ok(home) => Self::at_home(object, &settings.at(&home, tenancy), home.role, tenancy),
+            Err(invalid) => Self::homeless(object, settings, tenancy, invalid),
         }
     }
 
@@ -215,11 +218,16 @@ impl Goal {
 
     /// Nobody knows in which account to work: not even a deletion can go on. The user is told of where
     /// the object says that it is.
-    fn homeless(object: &SesSmtpCredential, settings: &Settings, invalid: Invalid) -> Self {
+    fn homeless(
+        object: &SesSmtpCredential,
+        settings: &Settings,
+        tenancy: &Tenancy,
+        invalid: Invalid,
+    ) -> Self {
         let own = Home::own(settings);
         let recorded = object.metadata.annotations.as_ref().and_then(|all| all.get(AWS_ACCOUNT));
         let home = Home { account: recorded.cloned().unwrap_or(own.account), ..own };
-        let identity = Box::new(Identity::of(object, &settings.at(&home), None));
+        let identity = Box::new(Identity::of(object, &settings.at(&home, tenancy), None));
         if object.spec.suspend && object.metadata.deletion_timestamp.is_none() {
             return Self::Suspended(identity);
         }

@@ -21,13 +21,22 @@ pub fn is_account(text: &str) -> bool {
 pub const MAX_USER_NAME: usize = 64;
 /// Hex digits of the object's UID at the end of a user name.
 const UID_DIGITS: usize = 10;
+/// Hex digits of an install id.
+const INSTALL_DIGITS: usize = 16;
+
+/// The install id that the UID of a Namespace makes: kube-system's for a whole cluster, or each Namespace's
+/// own where they are watched one by one.
+pub fn install_id(uid: &str) -> String {
+    digest(uid.as_bytes()).chars().take(INSTALL_DIGITS).collect()
+}
 
 /// What the installation adds to every user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     /// Cluster id, last part of the users' path.
     pub cluster_id: String,
-    /// Short hash of the kube-system namespace's UID.
+    /// Short hash of the kube-system namespace's UID. Where Namespaces are watched one by one, each has
+    /// its own instead: `Tenancy::install_id`.
     pub install_id: String,
     /// Account that the operator works in, 12 digits.
     pub account: String,

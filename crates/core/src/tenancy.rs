@@ -9,12 +9,14 @@ mod role;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::api::SesSmtpCredentialSpec;
 use crate::desired::{Invalid, Settings};
 use crate::endpoint::Endpoints;
+use crate::identity::Installation;
 use crate::names::{ALLOWED_FROM_ADDRESSES, ALLOWED_REGIONS, ROLE_ARN};
 use crate::policy::Address;
 use crate::reason::Reason;
@@ -39,7 +41,7 @@ pub struct Allowed {
     pub roles: Vec<RoleArn>,
 }
 
-/// What the annotations of one Namespace say, as written.
+/// What one Namespace says: by its annotations, as written, and by its UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tenancy {
     /// Regions that its objects may use.
@@ -48,6 +50,8 @@ pub struct Tenancy {
     pub senders: Option<String>,
     /// The role by which its users are made.
     pub role: Option<String>,
+    /// Install id of its users, where each Namespace has one of its own; `None`: the installation's.
+    pub install_id: Option<String>,
 }
 
 /// A limit, and what to call its source.
@@ -68,7 +72,20 @@ impl Tenancy {
     /// What a Namespace with these annotations says.
     pub fn of(annotations: &BTreeMap<String, String>) -> Self {
         let said = |key: &str| annotations.get(key).cloned();
-        Self { regions: said(ALLOWED_REGIONS), senders: said(ALLOWED_FROM_ADDRESSES), role: said(ROLE_ARN) }
+        Self {
+            regions: said(ALLOWED_REGIONS),
+            senders: said(ALLOWED_FROM_ADDRESSES),
+            role: said(ROLE_ARN),
+            install_id: None,
+        }
+    }
+
+    /// The installation as it is in this namespace.
+    pub fn installed<'a>(&self, own: &'a Installation) -> Cow<'a, Installation> {
+        match &self.install_id {
+            None => Cow::Borrowed(own),
+            Some(id) => Cow::Owned(Installation { install_id: id.clone(), ..own.clone() }),
+        }
     }
 
     /// What objects of `namespace` may ask for: what both the operator and the namespace allow.
@@ -103,7 +120,7 @@ impl Tenancy {
             );
             return Err(wrong(Reason::PartitionMismatch, &why));
         }
-        Ok(Home::by_role(&role, namespace, &settings.installation))
+        Ok(Home::by_role(&role, namespace, &self.installed(&settings.installation)))
     }
 }
 

@@ -327,15 +327,21 @@ mod tests {
 
     #[test]
     fn two_operators_of_one_cluster_id_keep_to_their_namespaces_and_their_install() {
+        // Users of namespace shop, tagged with install i1.
         let installation = installation();
         let theirs = Installation { install_id: "i2".into(), ..installation.clone() };
         let users = users(2);
+        let one =
+            |namespace: &str, install: &str| BTreeMap::from([(namespace.to_owned(), install.to_owned())]);
         for (installation, namespaces, holds) in [
-            (&installation, vec!["shop".to_owned()], true),
-            (&installation, vec!["other".to_owned()], false),
-            (&theirs, vec!["shop".to_owned()], false),
+            (&installation, None, true),
+            (&theirs, None, false),
+            (&theirs, Some(one("shop", "i1")), true),
+            (&installation, Some(one("shop", "i2")), false),
+            (&installation, Some(one("other", "i1")), false),
+            (&installation, Some(BTreeMap::new()), false),
         ] {
-            let scope = Scope { installation, namespaces: Some(&namespaces) };
+            let scope = Scope { installation, namespaces: namespaces.as_ref() };
             assert_eq!(users.iter().all(|user| scope.holds(user)), holds);
             assert_eq!(users.iter().any(|user| scope.holds(user)), holds);
         }

@@ -294,3 +294,20 @@ fn every_account_in_use_is_a_place_once() {
         ]
     );
 }
+
+#[test]
+fn a_namespace_may_have_an_install_id_of_its_own() {
+    let mut settings = settings();
+    settings.allowed.roles = vec![RoleArn::parse(ROLE).unwrap()];
+    for said in [vec![], vec![("role-arn", ROLE)], vec![("role-arn", "nonsense")]] {
+        let tenancy = Tenancy { install_id: Some("of-shop".into()), ..tenancy(&said) };
+        let goal = Goal::of(&object(json!({ "region": "eu-central-1" })), &settings, &tenancy);
+        let identity = goal.identity();
+        assert_eq!(identity.user.tags["ses-smtp.dev/install"], "of-shop", "{said:?}");
+        if let Some(role) = &identity.role {
+            assert!(role.session_name.ends_with("-of-shop"), "{}", role.session_name);
+        }
+    }
+    let goal = Goal::of(&object(json!({ "region": "eu-central-1" })), &settings, &Tenancy::default());
+    assert_eq!(goal.identity().user.tags["ses-smtp.dev/install"], settings.installation.install_id);
+}
