@@ -8,6 +8,7 @@
 mod client;
 mod credentials;
 mod errors;
+mod extent;
 mod lease;
 mod namespaces;
 mod secrets;
@@ -15,6 +16,7 @@ mod secrets;
 pub use client::{ConnectError, connect, connect_as};
 pub use credentials::Credentials;
 pub use errors::refusal;
+pub use extent::Extent;
 pub use lease::{Leases, NoNamespace, own_namespace};
 pub use namespaces::Namespaces;
 pub use secrets::Secrets;

@@ -180,6 +180,7 @@ impl<'a> Hands<'a> {
             Ok(Some(secret)) => self.seen(secret),
             Ok(None) => {
                 self.live = None;
+                self.context.unseen(&key_of(identity));
                 Effect::NoSecret
             }
             Err(error) => Effect::Cluster(refusal(&error, "get secrets")),
@@ -321,10 +322,7 @@ impl<'a> Hands<'a> {
 
     /// Our own writes are known at once, not only when the watch tells of them.
     fn known(&self, facts: SecretFacts) -> Effect {
-        let identity = self.identity();
-        if facts.is_controlled_by(&identity.owner.uid) {
-            self.context.cache.put(key_of(identity), facts.clone());
-        }
+        self.context.seen(self.identity(), &facts);
         Effect::Secret(Box::new(facts))
     }
 

@@ -14,8 +14,18 @@ const SHORTEST: Duration = Duration::from_millis(250);
 /// that failed together don't come back together.
 pub fn pause(failures: u32, scale: f64) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)));
+    spread(scaled(doubled.min(LONGEST), scale))
+}
+
+/// `pause`, or up to a fifth less.
+pub fn spread(pause: Duration) -> Duration {
     let share = f64::from(u32::try_from(random() % 1_000).unwrap_or_default()) / 1_000.0;
-    doubled.min(LONGEST).div_f64(scale).max(SHORTEST).mul_f64(share.mul_add(0.2, 0.8))
+    pause.mul_f64(share.mul_add(0.2, 0.8))
+}
+
+/// `interval`, `scale` times shorter, but never so short that it becomes a load.
+pub fn scaled(interval: Duration, scale: f64) -> Duration {
+    interval.div_f64(scale).max(SHORTEST)
 }
 
 /// A random number. The standard library seeds its hashers from the system's randomness, which is

@@ -16,7 +16,8 @@ pub fn key_of(identity: &Identity) -> Key {
     (identity.owner.namespace.clone(), identity.secret_name.clone())
 }
 
-/// Facts from the watch, overlaid with the replies to our own writes: whichever is newer.
+/// Facts from the watch, overlaid with the replies to our own reads and writes: whichever is newer. Without a
+/// watch they are as old as the last pass.
 #[derive(Default)]
 pub struct SecretCache(Mutex<HashMap<Key, SecretFacts>>);
 

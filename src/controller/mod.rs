@@ -6,6 +6,7 @@
 mod act;
 mod backoff;
 mod cache;
+mod crd;
 mod ids;
 mod leader;
 mod lock;
@@ -16,6 +17,7 @@ mod passes;
 mod reconcile;
 mod sweep;
 mod tenancies;
+mod unserved;
 mod watch;
 
 use std::sync::Arc;
@@ -24,30 +26,31 @@ use futures::StreamExt as _;
 use futures::channel::mpsc;
 use kube::Client;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
 use kube::runtime::Controller;
 use kube::runtime::reflector::Store;
 use ses_smtp_core::api::SesSmtpCredential;
-use ses_smtp_core::desired::{Goal, Settings};
+use ses_smtp_core::desired::{Goal, Identity, Settings};
 use ses_smtp_core::identity::Installation;
+use ses_smtp_core::secret::SecretFacts;
 use ses_smtp_core::sweep::orphans::Rules;
 use ses_smtp_core::time::Durations;
 use tokio::sync::{Semaphore, watch as channel};
 
 use crate::aws::{Accounts, LoginProbe};
 use crate::clock::Clock;
-use crate::cluster::{Credentials, Namespaces, NoNamespace, Secrets, connect, connect_as};
+use crate::cluster::{Credentials, Extent, Namespaces, NoNamespace, Secrets, connect, connect_as};
 use crate::leadership::Leadership;
 use crate::process::{Metrics, Operator, Readiness};
 
-use cache::{SecretCache, SourceCache};
+use cache::{Key, SecretCache, SourceCache, key_of};
 use leader::{Election, Lost};
 use memory::Memory;
 #[cfg(feature = "scaled-time")]
 pub use passes::Passes;
 use tenancies::Tenancies;
+use unserved::Unserved;
 
-pub use ids::{IdError, Ids, of as installation_ids};
+pub use ids::{IdError, Ids, of as installation_ids, of_namespaces as namespace_ids};
 pub use sweep::{Intervals, live_uids, remove_orphan, users_of_cluster};
 
 /// Logins that are tried at a time.
@@ -58,6 +61,12 @@ struct Context {
     settings: Settings,
     sweep_rules: Rules,
     client: Client,
+    /// The namespaces that are worked in.
+    extent: Extent,
+    /// Those of them that can't be for now.
+    unserved: Arc<Unserved>,
+    /// False if nobody tells of Secrets that change: passes look for themselves, now and then.
+    watch_secrets: bool,
     /// Every custom resource that is watched.
     objects: Store<SesSmtpCredential>,
     accounts: Accounts,
@@ -85,6 +94,23 @@ struct Context {
 }
 
 impl Context {
+    /// A Secret as it was read or written: what is ours is remembered at once.
+    fn seen(&self, identity: &Identity, facts: &SecretFacts) {
+        let key = key_of(identity);
+        if facts.is_controlled_by(&identity.owner.uid) {
+            self.cache.put(key, facts.clone());
+        } else {
+            self.unseen(&key);
+        }
+    }
+
+    /// The Secret is gone, or isn't ours: without the watch nobody else says so.
+    fn unseen(&self, secret: &Key) {
+        if !self.watch_secrets {
+            self.cache.remove(secret);
+        }
+    }
+
     /// What is to be done for an object; `None` as long as nothing is known of its Namespace.
     fn goal(&self, object: &SesSmtpCredential) -> Option<Goal> {
         let tenancy = self.tenancies.get(&object.namespace().unwrap_or_default())?;
@@ -115,7 +141,7 @@ pub async fn run(operator: Operator) -> Result<(), ControlError> {
     let client = connect().await?;
     let mut shutdown = operator.shutdown.clone();
     tokio::select! {
-        () = crd_is_there(&client, &operator.readiness) => {}
+        () = crd::is_there(&client, &operator.extent, &operator.readiness) => {}
         _ = shutdown.wait_for(|ending| *ending) => return Ok(()),
     }
     let settings = settings(&operator, &client).await?;
@@ -136,39 +162,15 @@ async fn work(operator: Operator, settings: Settings) -> Result<(), ControlError
     Ok(())
 }
 
-/// A missing CRD, or a missing right to list it, is waited for, visibly.
-async fn crd_is_there(client: &Client, readiness: &Readiness) {
-    let api: Api<SesSmtpCredential> = Api::all(client.clone());
-    let mut told = String::new();
-    loop {
-        let Err(error) = api.list(&ListParams::default().limit(1)).await else { return };
-        let what = match &error {
-            // By code: an API group that isn't there answers in plain text, without a reason.
-            kube::Error::Api(status) if status.code == 404 => {
-                "the CRD sessmtpcredentials.ses-smtp.dev: apply it"
-            }
-            kube::Error::Api(status) if status.code == 403 => {
-                "the right to list sessmtpcredentials: apply the RBAC rules"
-            }
-            _ => "the Kubernetes API",
-        };
-        readiness.set_waiting(what);
-        if told != what {
-            tracing::warn!(%error, waiting_for = what, "not ready");
-            what.clone_into(&mut told);
-        }
-        tokio::time::sleep(watch::RETRY).await;
-    }
-}
-
 async fn settings(operator: &Operator, client: &Client) -> Result<Settings, ControlError> {
     let given = &operator.settings;
-    let ids = ids::of(client, given.place.cluster_id.clone()).await?;
+    let ids = ids::of(client, &operator.extent, given.place.cluster_id.clone()).await?;
     tracing::info!(cluster_id = ids.cluster, account = operator.caller.account, "serving");
     Ok(Settings {
         installation: Installation {
             cluster_id: ids.cluster,
-            install_id: ids.install,
+            // None is never in a tag: no pass runs before the object's Namespace was read.
+            install_id: ids.install.unwrap_or_default(),
             account: operator.caller.account.clone(),
             partition: operator.caller.partition,
             user_path: given.place.user_path.clone(),
@@ -184,46 +186,23 @@ async fn settings(operator: &Operator, client: &Client) -> Result<Settings, Cont
 }
 
 async fn control(client: Client, operator: Operator, settings: Settings) {
-    let (secrets_tx, secrets_synced) = channel::channel(false);
-    let (sources_tx, sources_synced) = channel::channel(false);
-    let synced = both(secrets_synced, sources_synced);
-    let (known_tx, known) = channel::channel(false);
+    let (secrets, secrets_listed) = channel::channel(false);
+    let (sources, sources_listed) = channel::channel(false);
+    let synced = both(secrets_listed, sources_listed);
+    let (namespaces, known) = channel::channel(false);
     let (listed_tx, listed) = channel::channel(false);
-    let (objects, store) = watch::objects(client.clone(), listed_tx);
-    let context = Arc::new(Context {
-        settings,
-        sweep_rules: operator.settings.sweep_rules(operator.clock.scale()),
-        client: client.clone(),
-        objects: store.clone(),
-        accounts: operator.accounts,
-        probe: operator.probe,
-        probes: Semaphore::new(LOGINS),
-        secrets: Secrets::new(client.clone()),
-        credentials: Credentials::new(client.clone()),
-        namespaces: Namespaces::new(client.clone()),
-        tenancies: Tenancies::default(),
-        cache: SecretCache::default(),
-        sources: SourceCache::default(),
-        memory: Memory::default(),
-        gate: Semaphore::new(usize::from(operator.settings.concurrency)),
-        clock: operator.clock,
-        metrics: operator.metrics,
-        leadership: operator.leadership,
-        synced: synced.clone(),
-        known: known.clone(),
-        shutdown: operator.shutdown.clone(),
-    });
+    let unserved = Arc::new(Unserved::new(operator.readiness.clone()));
+    let (objects, store) = watch::objects(&client, &operator.extent, &unserved, listed_tx);
+    let (intervals, readiness) = (operator.settings.sweep_intervals(), operator.readiness.clone());
+    let mut shutdown = operator.shutdown.clone();
+    let lists = [synced.clone(), known.clone()];
+    let context = Arc::new(context(&client, operator, settings, (store.clone(), unserved), lists));
     let (suspects, suspected) = mpsc::unbounded();
-    let changes = watch::secrets(client.clone(), context.clone(), secrets_tx);
-    let changes =
-        futures::stream::select(changes, watch::sources(client.clone(), context.clone(), sources_tx));
-    let changes = futures::stream::select(changes, watch::namespaces(client, context.clone(), known_tx));
+    let changes = watch::changes(&client, &context, watch::Listed { secrets, sources, namespaces });
     let changes = futures::stream::select(changes, suspected);
-    tokio::spawn(report_ready([listed, synced.clone(), known.clone()], operator.readiness));
-    let sweeper =
-        sweep::Sweeper { context: context.clone(), suspects, intervals: operator.settings.sweep_intervals() };
+    tokio::spawn(report_ready([listed, synced.clone(), known.clone()], readiness));
+    let sweeper = sweep::Sweeper { context: context.clone(), suspects, intervals };
     tokio::spawn(sweep::run(sweeper, [synced, known]));
-    let mut shutdown = operator.shutdown;
     Controller::for_stream(objects, store)
         .reconcile_on(changes)
         .graceful_shutdown_on(async move {
@@ -232,6 +211,42 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
         .run(reconcile::reconcile, reconcile::after_error, context)
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// What passes share, with nothing known yet.
+fn context(
+    client: &Client,
+    operator: Operator,
+    settings: Settings,
+    (objects, unserved): (Store<SesSmtpCredential>, Arc<Unserved>),
+    [synced, known]: [channel::Receiver<bool>; 2],
+) -> Context {
+    Context {
+        settings,
+        sweep_rules: operator.settings.sweep_rules(operator.clock.scale()),
+        client: client.clone(),
+        tenancies: Tenancies::new(operator.extent != Extent::Cluster),
+        extent: operator.extent,
+        unserved,
+        watch_secrets: operator.settings.scope.watch_secrets,
+        objects,
+        accounts: operator.accounts,
+        probe: operator.probe,
+        probes: Semaphore::new(LOGINS),
+        secrets: Secrets::new(client.clone()),
+        credentials: Credentials::new(client.clone()),
+        namespaces: Namespaces::new(client.clone()),
+        cache: SecretCache::default(),
+        sources: SourceCache::default(),
+        memory: Memory::default(),
+        gate: Semaphore::new(usize::from(operator.settings.concurrency)),
+        clock: operator.clock,
+        metrics: operator.metrics,
+        leadership: operator.leadership,
+        synced,
+        known,
+        shutdown: operator.shutdown,
+    }
 }
 
 /// True once both are.

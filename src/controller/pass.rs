@@ -45,6 +45,11 @@ impl Pass<'_> {
     pub async fn run(&mut self, mut world: World) -> Option<(World, End)> {
         let mut hands = Hands::new(self.context, self.goal, self.object);
         let mut steps = 0;
+        if !self.context.watch_secrets {
+            // What is remembered of the Secret may be as old as the last pass, so nothing is planned on it.
+            world = self.carry_out(&mut hands, world, &Step::ReadSecret).await;
+            steps += 1;
+        }
         while steps < plan::MAX_STEPS {
             if !self.context.leadership.held() {
                 return None;

@@ -24,12 +24,13 @@ use super::lock::lock;
 use super::memory::Memory;
 use super::sweep::{Intervals, Reports, Sweeper};
 use super::tenancies::Tenancies;
+use super::unserved::Unserved;
 use super::{Context, LOGINS, reconcile};
 use crate::aws::{Accounts, Iam, LoginProbe};
 use crate::clock::Clock;
-use crate::cluster::{Credentials, Namespaces, Secrets};
+use crate::cluster::{Credentials, Extent, Namespaces, Secrets};
 use crate::leadership::Leadership;
-use crate::process::Metrics;
+use crate::process::{Metrics, Readiness};
 
 /// One process's worth of memory and cache; a new one is a process that was started again.
 pub struct Passes {
@@ -56,6 +57,9 @@ impl Passes {
             settings,
             sweep_rules: Rules { soak: SignedDuration::from_hours(24), limit: None, scale: 1.0 },
             client: client.clone(),
+            extent: Extent::Cluster,
+            unserved: Arc::new(Unserved::new(Readiness::waiting("nothing"))),
+            watch_secrets: true,
             objects: store,
             accounts: Accounts::only(iam),
             probe,

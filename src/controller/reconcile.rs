@@ -18,7 +18,7 @@ use ses_smtp_core::world::{ObjectFacts, World};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use super::backoff::{self, pause, random};
+use super::backoff::{self, pause, random, scaled, spread};
 use super::cache::{key_of, source_of};
 use super::memory::Entry;
 use super::pass::Pass;
@@ -27,6 +27,10 @@ use super::{Context, all_done};
 
 /// Shortest pause before a wait is looked at again, however much time is scaled.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often an object's Secrets are looked at where they aren't watched: nothing else tells of an edit, a
+/// deletion, or another access key in the source.
+const SECRET_POLL: Duration = Duration::from_mins(5);
 
 /// A pass can't fail: whatever goes wrong is one of its ends.
 #[derive(Debug, thiserror::Error)]
@@ -83,10 +87,11 @@ pub async fn passed(
     let failures = if well { 0 } else { entry.failures.saturating_add(1) };
     if gone {
         context.memory.forget(&uid);
+        context.unseen(&key_of(goal.identity()));
         return None;
     }
     context.memory.put(&uid, Entry { memo: world.memo, failures });
-    let next = due(context, &end, failures);
+    let next = looked_at(context, due(context, &end, failures));
     if told { next } else { Some(sooner(next, pause(failures, context.clock.scale()))) }
 }
 
@@ -166,6 +171,13 @@ fn due(context: &Context, end: &End, failures: u32) -> Option<Duration> {
     };
     let pause = || pause(failures, context.clock.scale());
     Some(due.map_or_else(pause, |at| until(context, at)))
+}
+
+/// Not later than Secrets that nobody watches are looked at again; spread, so that objects that were looked
+/// at together aren't for ever.
+fn looked_at(context: &Context, next: Option<Duration>) -> Option<Duration> {
+    let poll = || spread(scaled(SECRET_POLL, context.clock.scale()));
+    if context.watch_secrets { next } else { Some(sooner(next, poll())) }
 }
 
 fn sooner(next: Option<Duration>, pause: Duration) -> Duration {

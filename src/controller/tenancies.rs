@@ -1,10 +1,11 @@
-//! What the annotations of Namespaces say, by name.
+//! What Namespaces say by their annotations, and which install id their users have, by name.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ses_smtp_core::desired::Settings;
+use ses_smtp_core::identity::install_id;
 use ses_smtp_core::tenancy::{Place, Tenancy, places};
 
 use super::cache::is_newer;
@@ -13,14 +14,23 @@ use super::lock::lock;
 /// A word of a Namespace, and its version.
 type Said = (String, Tenancy);
 
-/// Every Namespace there is, from the watch and from live reads: whichever is newer.
+/// Every Namespace that is known, from the watch, from polls and from live reads: whichever is newer.
 #[derive(Default)]
-pub struct Tenancies(Mutex<BTreeMap<String, Said>>);
+pub struct Tenancies {
+    known: Mutex<BTreeMap<String, Said>>,
+    /// True if each Namespace's own UID tells whose its users are.
+    installs: bool,
+}
 
 impl Tenancies {
+    /// With nothing known; `installs`: each Namespace's own UID tells whose its users are.
+    pub fn new(installs: bool) -> Self {
+        Self { installs, ..Self::default() }
+    }
+
     /// What a Namespace says; `None` if nobody has told of it yet.
     pub fn get(&self, namespace: &str) -> Option<Tenancy> {
-        lock(&self.0).get(namespace).map(|(_, tenancy)| tenancy.clone())
+        lock(&self.known).get(namespace).map(|(_, tenancy)| tenancy.clone())
     }
 
     /// Takes what a Namespace's metadata say, unless newer ones are known. True if it says something else
@@ -28,8 +38,8 @@ impl Tenancies {
     pub fn put(&self, metadata: &ObjectMeta) -> bool {
         let name = metadata.name.clone().unwrap_or_default();
         let version = metadata.resource_version.clone().unwrap_or_default();
-        let tenancy = metadata.annotations.as_ref().map(Tenancy::of).unwrap_or_default();
-        let mut map = lock(&self.0);
+        let tenancy = self.said(metadata);
+        let mut map = lock(&self.known);
         match map.get(&name) {
             Some((known, _)) if !is_newer(&version, known) => false,
             before => {
@@ -40,19 +50,31 @@ impl Tenancies {
         }
     }
 
+    fn said(&self, metadata: &ObjectMeta) -> Tenancy {
+        let said = metadata.annotations.as_ref().map(Tenancy::of).unwrap_or_default();
+        let uid = metadata.uid.as_ref().filter(|_| self.installs);
+        Tenancy { install_id: uid.map(|uid| install_id(uid)), ..said }
+    }
+
+    /// The install ids of those Namespaces that have one of their own.
+    pub fn installs(&self) -> BTreeMap<String, String> {
+        let map = lock(&self.known);
+        map.iter().filter_map(|(name, (_, said))| Some((name.clone(), said.install_id.clone()?))).collect()
+    }
+
     /// The Namespace is gone.
     pub fn remove(&self, namespace: &str) {
-        lock(&self.0).remove(namespace);
+        lock(&self.known).remove(namespace);
     }
 
     /// Removes every Namespace that a whole list doesn't show.
     pub fn retain(&self, listed: &HashSet<String>) {
-        lock(&self.0).retain(|name, _| listed.contains(name));
+        lock(&self.known).retain(|name, _| listed.contains(name));
     }
 
     /// Every account in use.
     pub fn places(&self, settings: &Settings) -> Vec<Place> {
-        let map = lock(&self.0);
+        let map = lock(&self.known);
         places(settings, map.iter().map(|(name, (_, tenancy))| (name, tenancy)))
     }
 }
@@ -84,5 +106,20 @@ mod tests {
         assert_eq!(tenancies.get("shop"), Some(Tenancy::default()));
         tenancies.retain(&HashSet::new());
         assert_eq!(tenancies.get("shop"), None);
+    }
+
+    #[test]
+    fn a_namespace_made_again_has_another_install_id() {
+        let made = |version: &str, uid: &str| ObjectMeta { uid: Some(uid.into()), ..metadata(version, None) };
+        let (one, own) = (Tenancies::default(), Tenancies::new(true));
+        for tenancies in [&one, &own] {
+            tenancies.put(&made("9", "a"));
+        }
+        assert_eq!((one.installs().len(), one.get("shop")), (0, Some(Tenancy::default())));
+        let before = own.installs();
+        assert_eq!(before["shop"], install_id("a"));
+        assert!(own.put(&made("10", "b")), "its objects have to know");
+        assert_eq!(own.installs()["shop"], install_id("b"));
+        assert_ne!(own.installs(), before);
     }
 }

@@ -1,17 +1,19 @@
 //! The watches: our custom resources, the metadata of our Secrets, that of Secrets that may be used as
-//! sources of access keys, and that of all Namespaces.
+//! sources of access keys, and what Namespaces say.
 
+mod merged;
 mod namespaces;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, PartialObjectMeta};
+use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::watcher::{self, Config, Event};
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates};
 use kube::{Client, ResourceExt as _};
 use ses_smtp_core::api::SesSmtpCredential;
@@ -19,15 +21,52 @@ use ses_smtp_core::names::{CONSENT, LABEL_CREDENTIAL, LABEL_MANAGED_BY, LABEL_SO
 use ses_smtp_core::secret::{Controller, SecretFacts};
 use tokio::sync::watch as channel;
 
-pub use namespaces::namespaces;
-
 use super::Context;
 use super::cache::Key;
+use super::unserved::Unserved;
+use crate::cluster::Extent;
 
 /// Pause between looks for something that is not there yet.
 pub const RETRY: Duration = Duration::from_secs(2);
 /// Objects per page of a list: larger pages cost memory, smaller ones calls.
 const PAGE: u32 = 200;
+
+/// What it takes to begin a watch.
+const LIST_OBJECTS: &str = "list sessmtpcredentials";
+const LIST_SECRETS: &str = "list secrets";
+
+/// What turns true once it was listed, or won't be.
+pub struct Listed {
+    /// Our Secrets.
+    pub secrets: channel::Sender<bool>,
+    /// Secrets that may be used as sources.
+    pub sources: channel::Sender<bool>,
+    /// What Namespaces say.
+    pub namespaces: channel::Sender<bool>,
+}
+
+/// The objects that changes of anything but themselves are about.
+pub fn changes(
+    client: &Client,
+    context: &Arc<Context>,
+    listed: Listed,
+) -> BoxStream<'static, ObjectRef<SesSmtpCredential>> {
+    let namespaces = match &context.extent {
+        Extent::Cluster => namespaces::namespaces(client.clone(), context.clone(), listed.namespaces).boxed(),
+        Extent::Namespaces(names) => {
+            namespaces::polled(context.clone(), names.clone(), listed.namespaces).boxed()
+        }
+    };
+    if !context.watch_secrets {
+        // Nobody may wait for a list that won't come: passes read for themselves.
+        listed.secrets.send_replace(true);
+        listed.sources.send_replace(true);
+        return namespaces;
+    }
+    let ours = secrets(client, context.clone(), listed.secrets).boxed();
+    let sources = sources(client, context.clone(), listed.sources).boxed();
+    stream::select_all([ours, sources, namespaces]).boxed()
+}
 
 /// Changes of custom resources that matter, and the store of all of them.
 ///
@@ -35,17 +74,20 @@ const PAGE: u32 = 200;
 /// turns true after the first list: the store's own wait wakes only one of two that wait, and the
 /// controller is one of them.
 pub fn objects(
-    client: Client,
+    client: &Client,
+    extent: &Extent,
+    unserved: &Arc<Unserved>,
     listed: channel::Sender<bool>,
-) -> (impl Stream<Item = Result<SesSmtpCredential, watcher::Error>> + Send, Store<SesSmtpCredential>) {
+) -> (impl Stream<Item = Result<SesSmtpCredential, watcher::Error>> + Send + use<>, Store<SesSmtpCredential>)
+{
     use kube::runtime::Predicate as _;
     let (store, writer) = reflector::store();
     let changed = predicates::generation
         .combine(predicates::finalizers)
         .combine(predicates::annotations)
         .combine(is_unreported);
-    let stream = watcher(Api::all(client), Config::default().page_size(PAGE))
-        .default_backoff()
+    let config = Config::default().page_size(PAGE);
+    let stream = merged::events(client, extent, &config, (unserved, LIST_OBJECTS))
         .inspect(move |event| {
             if matches!(event, Ok(Event::InitDone)) {
                 listed.send_replace(true);
@@ -67,29 +109,29 @@ fn is_unreported(object: &SesSmtpCredential) -> Option<u64> {
 
 /// Keeps the cache of Secrets and tells which objects theirs changed. `synced` turns true after the
 /// first list.
-pub fn secrets(
-    client: Client,
+fn secrets(
+    client: &Client,
     context: Arc<Context>,
     synced: channel::Sender<bool>,
-) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send {
+) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send + use<> {
     let ours = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_CREDENTIAL}");
     let config = Config::default().labels(&ours).page_size(PAGE);
     let mut listed = HashSet::new();
-    watcher(Api::<PartialObjectMeta<Secret>>::all(client), config)
-        .default_backoff()
+    merged::events(client, &context.extent, &config, (&context.unserved, LIST_SECRETS))
         .flat_map(move |event| stream::iter(changed(&context, &mut listed, &synced, event)))
 }
 
 /// Keeps the versions of the Secrets whose owners consent to their use as sources, and tells which
 /// objects use one that changed.
-pub fn sources(
-    client: Client,
+fn sources(
+    client: &Client,
     context: Arc<Context>,
     synced: channel::Sender<bool>,
-) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send {
+) -> impl Stream<Item = ObjectRef<SesSmtpCredential>> + Send + use<> {
     let config = Config::default().labels(&format!("{LABEL_SOURCE}={CONSENT}")).page_size(PAGE);
     let mut listed = HashSet::new();
-    watcher(Api::<PartialObjectMeta<Secret>>::all(client), config).default_backoff().flat_map(move |event| {
+    let events = merged::events(client, &context.extent, &config, (&context.unserved, LIST_SECRETS));
+    events.flat_map(move |event| {
         let changed = sources_changed(&context, &mut listed, &synced, event);
         stream::iter(users_of(&context, &changed))
     })

@@ -28,32 +28,42 @@ enum Phase {
 
 /// Whether the operator is at work, and else what it waits for. Clones share their state.
 #[derive(Clone, Debug)]
-pub struct Readiness(watch::Sender<Phase>);
+pub struct Readiness {
+    phase: watch::Sender<Phase>,
+    /// What can't be worked at although the operator works; empty if nothing.
+    lacking: watch::Sender<String>,
+}
 
 impl Readiness {
     /// Not ready, waiting for `what`.
     pub fn waiting(what: &'static str) -> Self {
-        Self(watch::Sender::new(Phase::Waiting(what)))
+        Self { phase: watch::Sender::new(Phase::Waiting(what)), lacking: watch::Sender::new(String::new()) }
     }
 
     /// Waits for `what` from now on.
     pub fn set_waiting(&self, what: &'static str) {
-        self.0.send_replace(Phase::Waiting(what));
+        self.phase.send_replace(Phase::Waiting(what));
     }
 
     /// Ready to take over from `leader`, from now on.
     pub fn set_standing_by(&self, leader: &str) {
-        self.0.send_replace(Phase::StandingBy { leader: leader.to_owned() });
+        self.phase.send_replace(Phase::StandingBy { leader: leader.to_owned() });
     }
 
     /// At work from now on.
     pub fn set_ready(&self) {
-        self.0.send_replace(Phase::Working);
+        self.phase.send_replace(Phase::Working);
+    }
+
+    /// What can't be worked at, from now on: a line for people, or nothing.
+    pub fn set_lacking(&self, what: String) {
+        self.lacking.send_replace(what);
     }
 
     fn page(&self) -> (StatusCode, String) {
-        match &*self.0.borrow() {
-            Phase::Working => (StatusCode::OK, "ok\n".to_owned()),
+        match &*self.phase.borrow() {
+            // One namespace without rights is no reason to take the operator from the others.
+            Phase::Working => (StatusCode::OK, format!("ok\n{}", *self.lacking.borrow())),
             Phase::StandingBy { leader } => (StatusCode::OK, format!("standing by: {leader} leads\n")),
             Phase::Waiting(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {what}\n")),
         }
@@ -120,6 +130,9 @@ mod tests {
         assert!(standby.starts_with("HTTP/1.1 200") && standby.contains("standing by: pod-a_1 leads"));
         readiness.set_ready();
         assert!(get_page(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        readiness.set_lacking("not served: shop\n".to_owned());
+        let lacking = get_page(address, "/readyz").await;
+        assert!(lacking.starts_with("HTTP/1.1 200") && lacking.ends_with("ok\nnot served: shop\n"));
         let metrics = get_page(address, "/metrics").await;
         assert!(metrics.contains(metrics::CONTENT_TYPE) && metrics.ends_with("# EOF\n"));
 

@@ -12,7 +12,7 @@ use ses_smtp_core::tenancy::RoleArn;
 use super::output;
 use super::settings::{PlaceArgs, policy_name};
 use crate::aws::{Session, Unidentified, identify};
-use crate::cluster::connect;
+use crate::cluster::{Extent, connect};
 use crate::controller::installation_ids;
 
 /// Arguments of `iam-policy`.
@@ -121,7 +121,7 @@ fn of_partition(roles: &[String], right: Partition) -> Result<(), Trouble> {
 async fn cluster_id(args: &IamPolicyArgs) -> Result<String, Trouble> {
     match args.place.cluster_id.clone() {
         Some(given) => Ok(given),
-        None => Ok(installation_ids(&connect().await?, None).await?.cluster),
+        None => Ok(installation_ids(&connect().await?, &Extent::Cluster, None).await?.cluster),
     }
 }
 

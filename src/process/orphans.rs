@@ -1,6 +1,7 @@
 //! The `orphans` command: IAM users of this cluster id whose custom resource is gone, as the sweep
 //! sees them, and their removal by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,15 +9,16 @@ use clap::Args;
 use ses_smtp_core::api::DeletionPolicy;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::identity::Installation;
+use ses_smtp_core::sweep::Scope;
 use ses_smtp_core::sweep::orphans::{Orphan, may_act};
 use ses_smtp_core::tenancy::{Role, RoleArn};
 
-use super::settings::PlaceArgs;
+use super::settings::{ExtentArgs, Nameless, PlaceArgs};
 use super::{Metrics, output};
 use crate::aws::{Accounts, Iam, Limits, Session, identify};
 use crate::clock::Clock;
-use crate::cluster::connect;
-use crate::controller::{Ids, installation_ids, live_uids, remove_orphan, users_of_cluster};
+use crate::cluster::{Extent, connect};
+use crate::controller::{Ids, installation_ids, live_uids, namespace_ids, remove_orphan, users_of_cluster};
 use crate::leadership::Leadership;
 
 /// The pace of the command's calls: the operator's share of the account's limits comes first.
@@ -31,8 +33,9 @@ pub struct OrphansArgs {
     /// Also those whose deletion policy isn't Delete, or can't be read
     #[arg(long, requires = "delete")]
     any_policy: bool,
-    /// Those of the installation with this id instead of this cluster's own: its custom resources
-    /// are in another cluster and can't be seen from here
+    /// Those of the installation with this id instead of this cluster's own, or of the watched namespaces'
+    /// own: its custom resources are in another cluster, or were in a namespace that is gone, and can't be seen
+    /// from here
     #[arg(long, value_name = "ID")]
     install: Option<String>,
     /// Look in the account of this role instead of the one that the AWS credentials are of; it is
@@ -43,6 +46,8 @@ pub struct OrphansArgs {
     /// not exist any more
     #[arg(long, value_name = "NAME", requires = "role")]
     namespace: Option<String>,
+    #[command(flatten)]
+    extent: ExtentArgs,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -71,6 +76,8 @@ enum Trouble {
     Connect(#[from] crate::cluster::ConnectError),
     #[error(transparent)]
     Ids(#[from] crate::controller::IdError),
+    #[error(transparent)]
+    Nameless(#[from] Nameless),
     #[error("AWS credentials don't work: {0}")]
     Caller(String),
     #[error("the SesSmtpCredentials can't be listed: {0}")]
@@ -93,7 +100,7 @@ async fn reach(args: &OrphansArgs, ids: Ids) -> Result<(Arc<dyn Iam>, Installati
     let caller = identify(&session).await.map_err(|error| Trouble::Caller(error.to_string()))?;
     let mut installation = Installation {
         cluster_id: ids.cluster,
-        install_id: ids.install,
+        install_id: ids.install.unwrap_or_default(),
         account: caller.account.clone(),
         partition: caller.partition,
         user_path: args.place.user_path.clone(),
@@ -116,24 +123,49 @@ async fn reach(args: &OrphansArgs, ids: Ids) -> Result<(Arc<dyn Iam>, Installati
 
 async fn run(args: &OrphansArgs) -> Result<ExitCode, Trouble> {
     let kubernetes = connect().await?;
-    let ids = installation_ids(&kubernetes, args.place.cluster_id.clone()).await?;
-    let wanted = args.install.clone().unwrap_or_else(|| ids.install.clone());
+    let extent = args.extent.extent(&args.place)?;
+    let ids = installation_ids(&kubernetes, &extent, args.place.cluster_id.clone()).await?;
+    let namespaces = installs(&kubernetes, &extent).await?;
     let (iam, installation) = reach(args, ids).await?;
     output::note(&format!("looked in account {} and in no other", installation.account));
-    let mut orphans = users_of_cluster(&*iam, &installation).await?;
-    let live = live_uids(&kubernetes).await?;
-    orphans.retain(|orphan| orphan.install == wanted && !live.contains(&orphan.uid));
+    let scope = Scope { installation: &installation, namespaces: namespaces.as_ref() };
+    let users = users_of_cluster(&*iam, &scope).await?;
+    let live = live_uids(&kubernetes, &extent).await?;
+    let orphans = wanted(args, users, &live);
     let shown = output::result(&table(&orphans));
     if !args.delete {
         return Ok(shown);
     }
     if !may_act(&live) && args.install.is_none() && !orphans.is_empty() {
+        let installs: BTreeSet<&str> = orphans.iter().map(|orphan| orphan.install.as_str()).collect();
+        let installs = installs.into_iter().collect::<Vec<_>>().join(" or ");
         return Ok(output::refuse(&format!(
             "no SesSmtpCredential exists, so every user looks orphaned: to delete them all the same, name the \
-             installation: --install {wanted}"
+             installation: --install {installs}"
         )));
     }
     Ok(delete(args, &*iam, &installation, &orphans).await)
+}
+
+/// The install ids of the namespaces' users, where each has its own.
+async fn installs(
+    kubernetes: &kube::Client,
+    extent: &Extent,
+) -> Result<Option<BTreeMap<String, String>>, Trouble> {
+    match extent {
+        Extent::Cluster => Ok(None),
+        Extent::Namespaces(names) => Ok(Some(namespace_ids(kubernetes, names).await?)),
+    }
+}
+
+/// The orphans of our own installation, or of the one that was asked for.
+fn wanted(args: &OrphansArgs, users: Vec<(Orphan, bool)>, live: &BTreeSet<String>) -> Vec<Orphan> {
+    let asked = |orphan: &Orphan, ours: bool| match &args.install {
+        None => ours,
+        Some(install) => orphan.install == *install,
+    };
+    let orphans = users.into_iter().filter(|(orphan, ours)| asked(orphan, *ours));
+    orphans.map(|(orphan, _)| orphan).filter(|orphan| !live.contains(&orphan.uid)).collect()
 }
 
 async fn delete(

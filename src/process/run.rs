@@ -12,12 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::settings::unknown_variables;
+use super::settings::{Nameless, unknown_variables};
 use super::{Metrics, Readiness, RunSettings, cli, http, logging, output};
 use crate::aws::{
     Accounts, LoginProbe, ProbeError, SENSITIVE_BODIES, Session, SmtpProbe, identify, reveals_bodies,
 };
 use crate::clock::Clock;
+use crate::cluster::Extent;
 use crate::controller::{self, ControlError};
 use crate::leadership::Leadership;
 
@@ -28,6 +29,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 pub struct Operator {
     /// Settings, as parsed.
     pub settings: RunSettings,
+    /// The namespaces to work in.
+    pub extent: Extent,
     /// Whom the AWS credentials belong to.
     pub caller: Caller,
     /// IAM of every account, paced for the whole process.
@@ -53,6 +56,9 @@ pub(super) fn start(settings: RunSettings) -> ExitCode {
             &"LOG_SENSITIVE_BODIES=true makes the AWS SDK log the replies that hold secret access keys. \
               Remove the variable from the operator's environment",
         );
+    }
+    if let Err(error) = settings.extent() {
+        return output::refuse(&error);
     }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(run(settings)),
@@ -80,6 +86,8 @@ pub async fn run(settings: RunSettings) -> ExitCode {
 enum Fatal {
     #[error("--http-address {0} can't be listened at: {1}")]
     Listen(std::net::SocketAddr, std::io::Error),
+    #[error(transparent)]
+    Scope(#[from] Nameless),
     #[error("signals can't be received: {0}")]
     Signals(std::io::Error),
     #[error("--smtp-ca-file: {0}")]
@@ -90,6 +98,7 @@ enum Fatal {
 
 /// Serves HTTP from the start, so that probes see what is waited for, and works once AWS knows us.
 async fn serve(settings: RunSettings) -> Result<(), Fatal> {
+    let extent = settings.extent()?;
     let shutdown = shutdown_signal().map_err(Fatal::Signals)?;
     let probe = Arc::new(SmtpProbe::new(settings.smtp_ca_file.as_deref())?);
     let metrics = Arc::new(Metrics::default());
@@ -97,7 +106,7 @@ async fn serve(settings: RunSettings) -> Result<(), Fatal> {
     let address = settings.http_address;
     let listener = TcpListener::bind(address).await.map_err(|error| Fatal::Listen(address, error))?;
     let server = tokio::spawn(http::serve(listener, metrics.clone(), readiness.clone(), shutdown.clone()));
-    if let Some(operator) = prepare(settings, probe, metrics, readiness, shutdown).await {
+    if let Some(operator) = prepare((settings, extent), probe, metrics, readiness, shutdown).await {
         controller::run(operator).await?;
     }
     // The process ends in any case; an error of the server can't be acted on any more.
@@ -107,7 +116,7 @@ async fn serve(settings: RunSettings) -> Result<(), Fatal> {
 
 /// Loads AWS credentials and waits until they work; `None` if the process is to end first.
 async fn prepare(
-    settings: RunSettings,
+    (settings, extent): (RunSettings, Extent),
     probe: Arc<dyn LoginProbe>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -123,7 +132,18 @@ async fn prepare(
         if settings.lease.leader_elect { Leadership::contested() } else { Leadership::uncontested() };
     let accounts =
         Accounts::new(session, &caller, metrics.clone(), limits, clock.clone(), leadership.clone());
-    Some(Operator { settings, caller, accounts, probe, metrics, readiness, leadership, shutdown, clock })
+    Some(Operator {
+        settings,
+        extent,
+        caller,
+        accounts,
+        probe,
+        metrics,
+        readiness,
+        leadership,
+        shutdown,
+        clock,
+    })
 }
 
 /// Asks who we are until AWS says so. Credentials may come late: a token not yet mounted, a role not

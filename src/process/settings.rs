@@ -4,6 +4,7 @@
 //! names flag, value and what is allowed.
 
 mod lease;
+mod scope;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,8 +19,11 @@ use ses_smtp_core::sweep::orphans::Rules;
 use ses_smtp_core::tenancy::{Allowed, Entry, RoleArn, list};
 use ses_smtp_core::time::shortened;
 
+pub use scope::{ExtentArgs, Nameless, ScopeArgs};
+
 use super::endpoints::EndpointsArg;
 use crate::aws::Limits;
+use crate::cluster::Extent;
 use crate::controller::Intervals;
 use lease::LeaseArgs;
 
@@ -75,6 +79,9 @@ pub struct RunSettings {
     /// Where this installation's IAM users are.
     #[command(flatten)]
     pub place: PlaceArgs,
+    /// What is watched.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     /// What names of IAM users begin with: up to 20 lower-case letters, digits and `_+=,.@-`
     #[arg(long, env = "SES_SMTP_USER_PREFIX", value_name = "PREFIX", default_value = "ses-smtp-", value_parser = user_prefix)]
     pub user_prefix: String,
@@ -144,6 +151,11 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// The namespaces that the operator works in.
+    pub fn extent(&self) -> Result<Extent, Nameless> {
+        self.scope.extent.extent(&self.place)
+    }
+
     /// The region table in force.
     pub fn regions(&self) -> RegionTable {
         self.endpoints.table()

@@ -23,14 +23,12 @@ const ACCOUNT: (&str, &str) = ("ses-smtp-operator", "ses-smtp-operator");
 /// The custom resource definition, applied before the garbage collector starts, so that it knows
 /// the kind at once.
 const CRD: &str = "crds/sessmtpcredentials.ses-smtp.dev.yaml";
-/// Manifests that are applied, in order. The Deployment is applied too: the API server checks it,
+/// The operator's rights in the whole cluster.
+const RIGHTS: &str = "deploy/base/rbac.yaml";
+/// Manifests that are applied besides, in order. The Deployment is applied too: the API server checks it,
 /// and without a controller for it no pod comes.
-const MANIFESTS: [&str; 4] = [
-    "deploy/base/namespace.yaml",
-    "deploy/base/serviceaccount.yaml",
-    "deploy/base/rbac.yaml",
-    "deploy/base/deployment.yaml",
-];
+const MANIFESTS: [&str; 3] =
+    ["deploy/base/namespace.yaml", "deploy/base/serviceaccount.yaml", "deploy/base/deployment.yaml"];
 /// Calls that are about the account or the caller and about no user.
 const LOOKS: [&str; 5] = [
     "GetCallerIdentity",
@@ -52,6 +50,8 @@ pub struct Options {
     pub controller_manager: bool,
     /// The API server's audit log.
     pub audit: bool,
+    /// No right for the operator: a suite applies others than those in the whole cluster.
+    pub no_rights: bool,
 }
 
 /// The surroundings of an operator.
@@ -86,7 +86,8 @@ impl Bed {
         let plain: Vec<_> = plain.map(|it| (it.access_key_id.clone(), it.account.clone())).collect();
         let aws = Double::start(rights::with_boundary(options.aws)?).await?;
         rights::grant(&aws, &plain, &cluster)?;
-        for manifest in MANIFESTS {
+        let rbac = [RIGHTS].into_iter().filter(|_| !options.no_rights);
+        for manifest in MANIFESTS.into_iter().chain(rbac) {
             plane.apply_yaml(&text(&root().join(manifest))?).await?;
         }
         let folder = TempDir::with_prefix("testbed-").map_err(Error::io("make a folder"))?;

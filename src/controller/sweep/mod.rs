@@ -17,7 +17,6 @@ use kube::runtime::reflector::ObjectRef;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::UserPage;
-use ses_smtp_core::sweep::Scope;
 use ses_smtp_core::sweep::orphans::Memory;
 use ses_smtp_core::tenancy::Place;
 use tokio::sync::watch as channel;
@@ -59,8 +58,17 @@ pub enum Incomplete {
         failure: Failure,
     },
     /// By the API server.
-    #[error("the custom resources can't be listed: {0}")]
-    Kubernetes(#[from] kube::Error),
+    #[error("the custom resources{} can't be listed: {error}", within(.namespace))]
+    Kubernetes {
+        /// Where; empty for the whole cluster.
+        namespace: String,
+        /// Why.
+        error: kube::Error,
+    },
+}
+
+fn within(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!(" of namespace {namespace}") }
 }
 
 fn told(failure: &Failure) -> String {
@@ -111,8 +119,8 @@ impl Sweeper {
 
     /// One look for orphans.
     pub async fn look_for_orphans(&self, memory: &mut Memory) {
-        let swept = orphans::sweep(self, memory).await;
-        self.told("orphans", swept.unwrap_or_else(|error| vec![error]));
+        let missed = orphans::sweep(self, memory).await;
+        self.told("orphans", missed);
     }
 
     async fn wait(&self, interval: Duration) {
@@ -141,10 +149,6 @@ impl Sweeper {
             self.context.accounts.heed(Some(role), &failure).await;
         }
         Incomplete::Iam { account: place.account.clone(), failure }
-    }
-
-    fn scope(&self) -> Scope<'_> {
-        Scope { installation: &self.context.settings.installation, namespaces: None }
     }
 }
 

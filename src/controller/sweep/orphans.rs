@@ -1,6 +1,6 @@
 //! The orphan sweep: users whose custom resource is gone without its finalizer having run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -17,18 +17,28 @@ use ses_smtp_core::tenancy::Place;
 
 use super::{Incomplete, Sweeper, pages};
 use crate::aws::{Activity, Iam};
+use crate::cluster::Extent;
+use crate::controller::Context;
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
+/// The custom resources there are, and where they were listed whole.
+struct Living {
+    uids: BTreeSet<String>,
+    /// With the install ids of their users; `None`: everywhere.
+    namespaces: Option<BTreeMap<String, String>>,
+}
+
 /// Looks for orphans in every account and does what is due to them, at most so many at a time in all.
-/// Gives the accounts that could not be looked at.
-pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<Vec<Incomplete>, Incomplete> {
-    let live = live(&sweeper.context.client).await?;
-    if !may_act(&live) {
-        return Ok(Vec::new());
+/// Gives the accounts, and the lists, that could not be looked at.
+pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Vec<Incomplete> {
+    let mut missed = Vec::new();
+    let Some(living) = living(&sweeper.context, &mut missed).await else { return missed };
+    if !may_act(&living.uids) {
+        return missed;
     }
-    let (census, accounts, missed) = count(sweeper, &live).await;
+    let (census, accounts) = count(sweeper, &living, &mut missed).await;
     let now = sweeper.context.clock.now();
     let plan = memory.plan(census, sweeper.context.sweep_rules, now);
     sweeper.context.metrics.orphans(plan.orphans);
@@ -50,17 +60,39 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Result<Vec<Incompl
         }
         log(orphan, *fate, done.err());
     }
-    Ok(missed)
+    missed
+}
+
+/// All custom resources, or those of each namespace that is watched: of one whose list fails, or of whose UID
+/// nothing is known, no user is looked at. `None` if there is nothing to look at.
+async fn living(context: &Context, missed: &mut Vec<Incomplete>) -> Option<Living> {
+    let (mut uids, mut listed) = (BTreeSet::new(), BTreeSet::new());
+    for (namespace, api) in context.extent.apis(&context.client) {
+        match uids_of(&api).await {
+            Ok(found) => {
+                uids.extend(found);
+                listed.insert(namespace);
+            }
+            Err(error) => missed.push(Incomplete::Kubernetes { namespace, error }),
+        }
+    }
+    let namespaces = (context.extent != Extent::Cluster).then(|| {
+        let mut installs = context.tenancies.installs();
+        installs.retain(|namespace, _| listed.contains(namespace));
+        installs
+    });
+    (!listed.is_empty()).then_some(Living { uids, namespaces })
 }
 
 /// The users of every account that can be looked at whole, and IAM of each of those.
 async fn count(
     sweeper: &Sweeper,
-    live: &BTreeSet<String>,
-) -> (Census, HashMap<String, Arc<dyn Iam>>, Vec<Incomplete>) {
-    let (mut census, mut accounts, mut missed) = (Census::default(), HashMap::new(), Vec::new());
+    living: &Living,
+    missed: &mut Vec<Incomplete>,
+) -> (Census, HashMap<String, Arc<dyn Iam>>) {
+    let (mut census, mut accounts) = (Census::default(), HashMap::new());
     for place in sweeper.context.tenancies.places(&sweeper.context.settings) {
-        match counted(sweeper, &place, live).await {
+        match counted(sweeper, &place, living).await {
             Ok((iam, found)) => {
                 census.join(found);
                 accounts.insert(place.account, iam);
@@ -68,17 +100,19 @@ async fn count(
             Err(failure) => missed.push(sweeper.missed(&place, failure).await),
         }
     }
-    (census, accounts, missed)
+    (census, accounts)
 }
 
 async fn counted(
     sweeper: &Sweeper,
     place: &Place,
-    live: &BTreeSet<String>,
+    living: &Living,
 ) -> Result<(Arc<dyn Iam>, Census), Failure> {
+    let installation = &sweeper.context.settings.installation;
+    let scope = Scope { installation, namespaces: living.namespaces.as_ref() };
     let iam = sweeper.reach(place).await?;
     let mut census = Census::default();
-    pages(&*iam, |page| census.add(&sweeper.scope(), &place.account, &page.users, live)).await?;
+    pages(&*iam, |page| census.add(&scope, &place.account, &page.users, &living.uids)).await?;
     Ok((iam, census))
 }
 
@@ -101,9 +135,16 @@ fn log(orphan: &Orphan, fate: Fate, failure: Option<Failure>) {
     }
 }
 
-/// The UIDs of all custom resources there are, whole or not at all.
-pub async fn live(client: &Client) -> Result<BTreeSet<String>, kube::Error> {
-    let api: Api<SesSmtpCredential> = Api::all(client.clone());
+/// The UIDs of all custom resources there are within `extent`, whole or not at all.
+pub async fn live(client: &Client, extent: &Extent) -> Result<BTreeSet<String>, kube::Error> {
+    let mut uids = BTreeSet::new();
+    for (_, api) in extent.apis(client) {
+        uids.extend(uids_of(&api).await?);
+    }
+    Ok(uids)
+}
+
+async fn uids_of(api: &Api<SesSmtpCredential>) -> Result<BTreeSet<String>, kube::Error> {
     let mut uids = BTreeSet::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {
@@ -116,15 +157,16 @@ pub async fn live(client: &Client) -> Result<BTreeSet<String>, kube::Error> {
     }
 }
 
-/// The users of a cluster id, whoever's installation made them: the orphans are those of no live
-/// object. What is live has to be asked after this: an object made meanwhile is no longer missed.
-pub async fn users(iam: &dyn Iam, installation: &Installation) -> Result<Vec<Orphan>, Failure> {
+/// The users of a cluster id within the scope, whoever's installation made them, and whether `scope` holds
+/// them: the orphans are those of no live object. What is live has to be asked after this: an object made
+/// meanwhile is no longer missed.
+pub async fn users(iam: &dyn Iam, scope: &Scope<'_>) -> Result<Vec<(Orphan, bool)>, Failure> {
     let live = BTreeSet::new();
-    let scope = Scope { installation, namespaces: None };
     let mut orphans = Vec::new();
     pages(iam, |page| {
         let ours = page.users.iter().filter(|user| scope.holds_but_for_install(user));
-        orphans.extend(ours.filter_map(|user| Orphan::of(user, &installation.account, &live)));
+        let seen = |user| Some((Orphan::of(user, &scope.installation.account, &live)?, scope.holds(user)));
+        orphans.extend(ours.filter_map(seen));
     })
     .await?;
     Ok(orphans)

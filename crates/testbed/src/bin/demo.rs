@@ -35,7 +35,7 @@ async fn demo() -> Result<(), Error> {
         "Starting etcd, kube-apiserver, kube-controller-manager and the AWS double (the first time builds the programs: minutes)",
     );
     let aws = Config { regions: vec![REGION.to_owned()], time_scale: SCALE, ..Config::default() };
-    let bed = Bed::start(Options { aws, controller_manager: true, audit: false }).await?;
+    let bed = Bed::start(Options { aws, controller_manager: true, ..Options::default() }).await?;
     bed.namespace(NAMESPACE).await?;
     step("Starting the operator under its own service account's rights");
     let operator = bed.launch(&binary()?).await?.start().await?;
