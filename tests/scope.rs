@@ -43,7 +43,8 @@ async fn bed(no_rights: bool) -> Bed {
 /// An operator of these namespaces; of all without any.
 async fn launch(bed: &Bed, namespaces: &[&str]) -> Launch {
     let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
-    set(&mut launch, "CLUSTER_ID", "c1");
+    let cluster = bed.cluster.clone();
+    set(&mut launch, "CLUSTER_ID", &cluster);
     if !namespaces.is_empty() {
         set(&mut launch, "WATCH_NAMESPACES", &namespaces.join(","));
     }

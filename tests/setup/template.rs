@@ -1,4 +1,4 @@
-//! The CloudFormation template of `deploy/iam/cloudformation`, around the documents that the code makes.
+//! The `CloudFormation` template of `deploy/iam/cloudformation`, around the documents that the code makes.
 
 const PARTS: &str = r#"AWSTemplateFormatVersion: "2010-09-09"
 Description: The role of ses-smtp-operator, its policy, and the permissions boundary of the users that it makes
