@@ -199,6 +199,7 @@ impl Goal {
         settings: &Settings,
         terms: &Terms,
     ) -> Result<Self, Invalid> {
+        checks::names(spec)?;
         let source = checks::source(spec, &identity)?;
         let desired = Desired::parse(spec, identity, settings, terms)?;
         Ok(match source {
@@ -254,7 +255,9 @@ impl Identity {
         };
         let deletion = object.spec.deletion_policy;
         let user = settings.installation.user(&owner, deletion);
+        // What is no name is never asked for, not even to take leave of it.
         let named = object.spec.secret.as_ref().and_then(|secret| secret.name.clone());
+        let named = named.filter(|name| checks::is_subdomain(name));
         Self {
             secret_name: named.unwrap_or_else(|| owner.name.clone()),
             derives: object.spec.access_key_from.is_some(),

@@ -12,6 +12,8 @@ use crate::source::Source;
 
 use super::{Identity, Invalid, MAX_LABEL, Settings};
 
+/// Longest name of a Secret, and longest prefix of a label.
+const MAX_NAME: usize = 253;
 /// Most additional Regions.
 pub const MAX_ADDITIONAL: usize = 20;
 
@@ -142,6 +144,25 @@ fn port(asked: Option<i32>, endpoint: &SmtpEndpoint) -> Result<u16, Invalid> {
     }
 }
 
+/// Names become parts of paths at the API server, so nothing but a name may get there. Admission says
+/// the same; a definition that somebody edited may not.
+pub fn names(spec: &SesSmtpCredentialSpec) -> Result<(), Invalid> {
+    let target = spec.secret.iter().filter_map(|secret| secret.name.as_ref());
+    let source = spec.access_key_from.iter().map(|from| &from.secret_ref.name);
+    let fields = target.map(|name| ("spec.secret.name", name));
+    let mut fields = fields.chain(source.map(|name| ("spec.accessKeyFrom.secretRef.name", name)));
+    match fields.find(|(_, name)| !is_subdomain(name)) {
+        None => Ok(()),
+        Some((field, name)) => {
+            let shown: String = name.chars().take(MAX_NAME).collect();
+            let message = format!(
+                "{field} {shown:?} is no name of a Secret: use lower-case letters, digits, - and ., {MAX_NAME} at most"
+            );
+            invalid(Reason::InvalidSpec, message)
+        }
+    }
+}
+
 /// Where somebody else's access key is to be found, if the spec asks for that. Admission says the same;
 /// a definition of an older release may not.
 pub fn source(spec: &SesSmtpCredentialSpec, identity: &Identity) -> Result<Option<Source>, Invalid> {
@@ -205,16 +226,19 @@ fn is_reserved(key: &str) -> bool {
 /// A qualified name: an optional DNS prefix and a slash, then 1 to 63 letters, digits, `-_.`.
 fn is_qualified(key: &str) -> bool {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_prefix = |prefix: &str| {
-        (1..=253).contains(&prefix.len())
-            && prefix.split('.').all(|label| {
-                !label.is_empty()
-                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-            })
+    !name.is_empty() && is_label_value(name) && prefix.is_none_or(is_subdomain)
+}
+
+/// True for what Kubernetes takes as a name of a Secret: labels of lower-case letters, digits and
+/// hyphens, with dots between them.
+pub fn is_subdomain(text: &str) -> bool {
+    let is_part = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
-    !name.is_empty() && is_label_value(name) && prefix.is_none_or(is_prefix)
+    text.len() <= MAX_NAME && text.split('.').all(is_part)
 }
 
 pub fn is_label_value(value: &str) -> bool {
