@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod aws;
+mod causes;
 pub mod clock;
 pub mod cluster;
 pub mod controller;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::SdkError;
 use ses_smtp_core::iam::Caller;
@@ -9,7 +10,7 @@ use ses_smtp_core::identity::is_account;
 use ses_smtp_core::region::Partition;
 
 use super::Session;
-use super::errors::lacks_credentials;
+use crate::causes::{causes, is_of};
 
 /// Why the caller is not known.
 #[derive(Debug, thiserror::Error)]
@@ -65,35 +66,14 @@ fn unidentified<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Uniden
     let told = causes(error);
     match error {
         SdkError::ServiceError(_) => Unidentified::Refused(told),
-        SdkError::DispatchFailure(_) if lacks_credentials(error) => Unidentified::NoCredentials(told),
+        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => Unidentified::NoCredentials(told),
         _ => Unidentified::Call(told),
     }
 }
 
-/// An error with everything behind it on one line. The SDK's own rendering adds whole replies.
-pub(super) fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
-
-    #[test]
-    fn tells_all_causes_on_one_line() {
-        let error = Unidentified::Call("a\n  b".to_owned());
-        let outer = io::Error::other(error);
-        assert_eq!(causes(&outer), "GetCallerIdentity failed: a b");
-    }
 
     #[test]
     fn knows_accounts() {

@@ -44,6 +44,12 @@ impl Client {
         Self { iam: aws_sdk_iam::Client::new(session.config()), recorder }
     }
 
+    /// The same by way of an SDK client. For suites.
+    #[cfg(any(test, feature = "scaled-time"))]
+    pub(super) fn by_way_of(iam: aws_sdk_iam::Client, recorder: Arc<dyn CallRecorder>) -> Self {
+        Self { iam, recorder }
+    }
+
     async fn list_page(&self, user: &str, marker: Option<String>) -> Result<Page, Failure> {
         let call = Call::new(Action::ListAccessKeys, user);
         let list = self.iam.list_access_keys().user_name(user).set_marker(marker);
@@ -111,6 +117,10 @@ impl Iam for Client {
                 let Some(marker) = page.next.take().filter(|_| keys.len() < MAX_KEYS) else { break };
                 page = self.list_page(user, Some(marker)).await?;
                 keys.append(&mut page.keys);
+            }
+            // So many keys are too many in any case; fewer that go on for ever are no list.
+            if page.next.is_some() && keys.len() < MAX_KEYS {
+                return Err(Failure::Unclear);
             }
             keys.truncate(MAX_KEYS);
             Ok(KeyList { keys, server_time: page.server_time })

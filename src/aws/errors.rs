@@ -8,9 +8,11 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
+use http_body_util::LengthLimitError;
 use ses_smtp_core::iam::{ASSUME_ROLE, Blocker, Failure, NO_CREDENTIALS};
 
 use super::Action;
+use crate::causes::{causes, is_of};
 
 /// The longest error code that is passed on.
 const MAX_CODE: usize = 64;
@@ -21,6 +23,23 @@ const NOT_LEADING: &str = "NotLeading";
 /// The code given when STS gave no usable answer to the wish for a role's session.
 const NO_SESSION: &str = "NoAnswerFromSts";
 
+/// What kept a call from being answered, for the log: nothing of what a reply said, since any reply may
+/// hold a secret. `None` where the service answered.
+pub(super) fn hindrance<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: Error + 'static,
+{
+    match error {
+        SdkError::DispatchFailure(failure) => failure.as_connector_error().map(|error| causes(error)),
+        SdkError::TimeoutError(_) => Some("no whole answer in time".to_owned()),
+        SdkError::ResponseError(_) if is_of::<LengthLimitError>(error) => {
+            Some("the answer is longer than any of IAM's: not read to its end".to_owned())
+        }
+        SdkError::ResponseError(_) => Some("the answer can't be read".to_owned()),
+        _ => None,
+    }
+}
+
 /// The failure of a call of `action` on `resource` (a user's name).
 pub(super) fn failure<E>(action: Action, resource: &str, error: &SdkError<E, HttpResponse>) -> Failure
 where
@@ -28,7 +47,8 @@ where
 {
     match error {
         SdkError::ConstructionFailure(_) => not_sent(),
-        SdkError::DispatchFailure(_) if lacks_credentials(error) => refused(NO_CREDENTIALS),
+        // The SDK gave up while it looked for credentials, before anything was sent.
+        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => refused(NO_CREDENTIALS),
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let said = service.err();
@@ -119,16 +139,4 @@ fn blocker(message: &str) -> Blocker {
 fn denied_right(action: Action, message: &str) -> &'static str {
     let named = |right: &&str| message.split_whitespace().any(|word| word == *right);
     Action::ALL.map(Action::right).iter().find(|right| named(right)).copied().unwrap_or(action.right())
-}
-
-/// True if the SDK gave up while it looked for credentials, before anything was sent.
-pub(super) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }

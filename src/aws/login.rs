@@ -117,7 +117,8 @@ impl SmtpProbe {
     async fn encrypt(&self, host: &str, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Trouble> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| Trouble::Tls)?;
         self.tls.connect(name, tcp).await.map_err(|error| {
-            tracing::debug!(host, %error, "no TLS for a login probe");
+            // Told at once: it may be somebody else who answers there.
+            tracing::warn!(host, %error, "no TLS for a login probe; no password was sent");
             Trouble::Tls
         })
     }

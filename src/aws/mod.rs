@@ -23,6 +23,8 @@ mod errors;
 mod limiter;
 mod login;
 mod pace;
+#[cfg(any(test, feature = "scaled-time"))]
+pub mod readers;
 mod reply;
 mod report;
 mod session;
@@ -30,6 +32,7 @@ mod smtp;
 mod steady;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use accounts::Accounts;
 pub use action::Action;
@@ -40,6 +43,10 @@ pub use login::{LoginProbe, ProbeError, SmtpProbe, SmtpServer};
 pub use pace::Limits;
 pub use reply::CallRecorder;
 pub use session::{SENSITIVE_BODIES, Session, reveals_bodies};
+
+/// Most pages of a list of users that are read. Of IAM's full pages a hundredth would do; a list that
+/// goes on is not IAM's.
+pub const MAX_USER_PAGES: usize = 1000;
 
 /// The answer to a call, on its way.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Failure>>;

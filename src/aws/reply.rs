@@ -160,10 +160,21 @@ impl<'a> Call<'a> {
     {
         let result = match result {
             Ok(output) => read(output, &self.tap).ok_or(Failure::Unclear),
-            Err(error) => Err(errors::failure(self.action, self.user, &error)),
+            Err(error) => {
+                self.hindered(&error);
+                Err(errors::failure(self.action, self.user, &error))
+            }
         };
         recorder.called(self.action.name(), outcome(&result), self.started.elapsed());
         result
+    }
+
+    /// Tells why no answer came, or none that can be read: the condition says only that none did.
+    fn hindered<E: Error + 'static>(&self, error: &SdkError<E, HttpResponse>) {
+        if let Some(cause) = errors::hindrance(error) {
+            let (action, user) = (self.action.name(), self.user);
+            tracing::warn!(action, user, cause, "IAM gave no answer that can be read");
+        }
     }
 
     fn audit<T>(&self, result: &Result<T, Failure>, key: Option<&KeyId>) {

@@ -11,7 +11,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::{Builder, tls};
+
+use super::transport;
 
 use super::steady::{MARGIN, Steady};
 use crate::clock::Clock;
@@ -74,9 +75,8 @@ fn steadied(config: &SdkConfig) -> SdkConfig {
 /// Behaviour is pinned, so that an SDK update doesn't change it. Retries are off: the limiter repeats
 /// throttled calls, and no other call may be repeated behind our back.
 fn loader() -> ConfigLoader {
-    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(Builder::new().tls_provider(tls).build_https())
+        .http_client(transport::client())
         .retry_config(RetryConfig::disabled())
         .timeout_config(time_limits())
 }

@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::time::Instant;
 
-use super::caller::causes;
+use crate::causes::causes;
 
 /// How long before its end a session is replaced. The SDK takes up to half of it off, by chance.
 pub(super) const MARGIN: Duration = Duration::from_mins(5);

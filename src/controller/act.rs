@@ -21,7 +21,7 @@ use ses_smtp_core::step::{Effect, Probe, Refusal, SecretWrite, Step};
 
 use super::Context;
 use super::cache::key_of;
-use crate::aws::{Activity, Iam, MintedKey, SmtpServer};
+use crate::aws::{Activity, Iam, MAX_USER_PAGES, MintedKey, SmtpServer};
 use crate::cluster::refusal;
 
 /// A key that this pass minted, or read from its source, derived at once: the secret key itself is
@@ -111,7 +111,7 @@ impl<'a> Hands<'a> {
     async fn find_user(&self) -> Result<bool, Failure> {
         let (iam, user) = (self.iam().await?, &self.identity().user);
         let mut marker = None;
-        loop {
+        for _ in 0..MAX_USER_PAGES {
             let page = iam.list_users(&user.path, marker.as_deref()).await?;
             if page.names.contains(&user.name) {
                 return Ok(true);
@@ -121,6 +121,7 @@ impl<'a> Hands<'a> {
                 return Ok(false);
             }
         }
+        Err(Failure::Unclear)
     }
 
     async fn tag_released(&self) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use kube::{Client, Error, Resource as _};
 use ses_smtp_core::api::SesSmtpCredential;
 
 use super::watch::RETRY;
+use crate::causes::causes;
 use crate::cluster::Extent;
 use crate::process::Readiness;
 
@@ -23,7 +24,7 @@ pub async fn is_there(client: &Client, extent: &Extent, readiness: &Readiness) {
         };
         readiness.set_waiting(what);
         if told != what {
-            tracing::warn!(%error, waiting_for = what, "not ready");
+            tracing::warn!(error = causes(&error), waiting_for = what, "not ready");
             what.clone_into(&mut told);
         }
         tokio::time::sleep(RETRY).await;

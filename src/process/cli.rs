@@ -14,7 +14,7 @@ use super::iam_policy::IamPolicyArgs;
 use super::orphans::OrphansArgs;
 use super::presets::PresetsArgs;
 use super::regions::RegionsArgs;
-use super::{RunSettings, crd, derive, iam_policy, orphans, output, presets, regions, run};
+use super::{RunSettings, crd, derive, dumps, iam_policy, orphans, output, presets, regions, run};
 
 /// What `--version` says.
 static VERSION: LazyLock<String> = LazyLock::new(|| version(commit(), cfg!(feature = "scaled-time")));
@@ -81,6 +81,11 @@ enum Command {
 
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
+    if let Err(error) = dumps::forbid() {
+        output::note(&format!(
+            "warning: core dumps, which would hold credentials, can't be forbidden: {error}"
+        ));
+    }
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),
         Err(error) => misused(&error),

@@ -46,7 +46,8 @@ fn load(path: &str) -> Result<RegionTable, String> {
     parse(&text)
 }
 
-fn parse(text: &str) -> Result<RegionTable, String> {
+/// The table that a file's text makes, or what is wrong with it.
+pub fn parse(text: &str) -> Result<RegionTable, String> {
     let form = "a map from Region to none or to host, starttls and tls";
     let entries: BTreeMap<String, Value> =
         serde_saphyr::from_str(text).map_err(|error| format!("expected {form}: {error}"))?;

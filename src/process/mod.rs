@@ -9,6 +9,7 @@ mod docs;
 pub mod cli;
 mod crd;
 mod derive;
+mod dumps;
 mod endpoints;
 mod http;
 mod iam_policy;
@@ -22,6 +23,8 @@ mod run;
 mod settings;
 
 pub use cli::main;
+#[cfg(any(test, feature = "scaled-time"))]
+pub use endpoints::parse as parse_endpoints;
 pub use http::Readiness;
 pub use metrics::Metrics;
 pub use run::{Operator, run};

@@ -23,7 +23,7 @@ use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
 use super::{Context, all_done};
-use crate::aws::Iam;
+use crate::aws::{Iam, MAX_USER_PAGES};
 
 pub use orphans::{live as live_uids, remove as remove_orphan, users as users_of_cluster};
 
@@ -152,10 +152,10 @@ impl Sweeper {
     }
 }
 
-/// Shows every page of the account's users.
+/// Shows every page of the account's users. A list without an end is no list.
 async fn pages(iam: &dyn Iam, mut each: impl FnMut(UserPage)) -> Result<(), Failure> {
     let mut marker: Option<String> = None;
-    loop {
+    for _ in 0..MAX_USER_PAGES {
         let page = iam.get_account_authorization_details(marker.as_deref()).await?;
         marker.clone_from(&page.next);
         each(page);
@@ -163,4 +163,5 @@ async fn pages(iam: &dyn Iam, mut each: impl FnMut(UserPage)) -> Result<(), Fail
             return Ok(());
         }
     }
+    Err(Failure::Unclear)
 }

@@ -26,7 +26,8 @@ const NOT_SUBSCRIBED: &str = "NotSubscribed";
 const UNREACHABLE: &str = "Unreachable";
 
 /// The way out where nobody answers.
-const UNASKED: &str = "allow the operator to connect there, or set its --verify-login to off";
+const UNASKED: &str =
+    "the operator's log says why; allow it to connect there, or set its --verify-login to off";
 
 /// Where the published credential can be used, and what logins there have shown.
 pub fn endpoints(

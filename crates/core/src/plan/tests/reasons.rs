@@ -79,7 +79,7 @@ const WAYS_OUT: [&str; 60] = [
     // Of conditions beside Ready.
     "do what condition Stalled says",
     "open SES there once",
-    "allow the operator to connect there, or set its --verify-login to off",
+    "allow it to connect there, or set its --verify-login to off",
     "set spec.suspend to false",
 ];
 
