@@ -8,9 +8,12 @@
 mod bed;
 mod canary;
 mod error;
+mod front;
+mod impostor;
 mod log;
 pub mod mail;
 mod operator;
+mod peek;
 mod pods;
 mod read;
 mod rest;
@@ -20,6 +23,8 @@ mod wait;
 
 pub use bed::{Bed, Options, SOON, manifest};
 pub use error::Error;
+pub use front::{Face, Front, Peer};
+pub use impostor::{Impostor, Said};
 pub use log::Log;
 pub use operator::{Launch, Operator, Usage, get};
 pub use pods::{Pods, Seen};
