@@ -8,9 +8,10 @@ GO_MINIMUM := 1.26
 SCALED := --features ses-smtp-operator/scaled-time
 CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
+FUZZ_CASES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny moto iam health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny fuzz moto iam health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ deny: need-cargo ## Licences, banned crates and sources of dependencies
 	@test "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" \
 	  || $(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS)
 	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph bans licenses sources
+
+fuzz: need-cargo ## What reads or writes text that others choose, on FUZZ_CASES inputs cut and bent by chance
+	FUZZ_CASES="$(FUZZ_CASES)" $(CARGO) test -p ses-smtp-operator $(SCALED) --test fuzzed -- inputs_cut_and_bent_pass
 
 moto: need-cargo ## The stand-in for AWS against moto, an independent one
 	tests/moto/run.sh
