@@ -39,7 +39,7 @@ demo: need-cargo need-go ## A credential's life on real servers, shown step by s
 	KEEP="$(KEEP)" "$${CARGO_TARGET_DIR:-target}/debug/demo"
 
 generate: need-cargo ## Write again what is generated from code: the CRD and tables in the documentation
-	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test crd --test docs
+	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test alerts --test crd --test docs
 
 deny: need-cargo ## Licences, banned crates and sources of dependencies
 	@test "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" \

@@ -65,8 +65,8 @@ impl Accounts {
         clock: Clock,
         leadership: Leadership,
     ) -> Self {
-        let queue = Arc::new(Queue::new(limits, leadership.clone()));
-        let own = Limited::in_queue(Client::new(&session, recorder.clone()), queue.clone());
+        let queue = Arc::new(Queue::new(limits, recorder.clone(), leadership.clone()));
+        let own = Limited::in_queue(Client::new(&session, &caller.account, recorder.clone()), queue.clone());
         let queues = Mutex::new(HashMap::from([(caller.account.clone(), queue)]));
         let others = Others { session, recorder, limits, clock, leadership, queues, held: Mutex::default() };
         Self { own: Arc::new(own), others: Some(others) }
@@ -113,7 +113,7 @@ impl Others {
         *held = None;
         let Assumed { session, ends } =
             Box::pin(assume(&self.session, account, role, &*self.recorder)).await?;
-        let client = Client::new(&session, self.recorder.clone());
+        let client = Client::new(&session, account, self.recorder.clone());
         let iam: Arc<dyn Iam> = Arc::new(Limited::in_queue(client, self.queue(account)));
         let margin = shortened(MARGIN, self.clock.scale());
         let replace_at = after(ends, SignedDuration::ZERO.saturating_sub(margin));
@@ -128,7 +128,7 @@ impl Others {
 
     fn queue(&self, account: &str) -> Arc<Queue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = || Arc::new(Queue::new(self.limits, self.leadership.clone()));
+        let queue = || Arc::new(Queue::new(self.limits, self.recorder.clone(), self.leadership.clone()));
         queues.entry(account.to_owned()).or_insert_with(queue).clone()
     }
 }

@@ -5,11 +5,12 @@ use ses_smtp_core::iam::Failure;
 use ses_smtp_core::tenancy::Role;
 use tokio::time::Instant;
 
+use super::audit::TARGET;
 use super::reply::{outcome, timestamp};
 use super::{CallRecorder, Session, errors, identify};
 
 /// The call's name in metrics and logs.
-const ASSUME_ROLE: &str = "AssumeRole";
+pub const ASSUME_ROLE: &str = "AssumeRole";
 /// How long a session lasts: the longest that is granted to whoever holds a session already.
 const SECONDS: i32 = 3600;
 /// The code given when the credentials are of another account than the role's.
@@ -34,7 +35,15 @@ pub(super) async fn assume(
     let result = begun(own, role).await;
     recorder.called(ASSUME_ROLE, outcome(&result), started.elapsed());
     let (role, external_id) = (role.arn.as_str(), role.external_id.as_str());
-    tracing::info!(target: "audit", action = ASSUME_ROLE, role, external_id, outcome = outcome(&result), "STS call");
+    tracing::info!(
+        target: TARGET,
+        action = ASSUME_ROLE,
+        account,
+        role,
+        external_id,
+        outcome = outcome(&result),
+        "STS call"
+    );
     let assumed = result?;
     let caller = identify(&assumed.session).await.map_err(|error| {
         tracing::warn!(%error, role, "a role's session doesn't work");

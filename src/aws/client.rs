@@ -35,23 +35,29 @@ const ACCOUNT: &str = "*";
 /// IAM by the AWS SDK.
 pub struct Client {
     iam: aws_sdk_iam::Client,
+    /// The account that the credentials are of.
+    account: String,
     recorder: Arc<dyn CallRecorder>,
 }
 
 impl Client {
-    /// A client with the session's credentials that reports each call to `recorder`.
-    pub fn new(session: &Session, recorder: Arc<dyn CallRecorder>) -> Self {
-        Self { iam: aws_sdk_iam::Client::new(session.config()), recorder }
+    /// A client with the session's credentials, which are of `account`, that reports each call to `recorder`.
+    pub fn new(session: &Session, account: &str, recorder: Arc<dyn CallRecorder>) -> Self {
+        Self { iam: aws_sdk_iam::Client::new(session.config()), account: account.to_owned(), recorder }
+    }
+
+    fn call<'a>(&'a self, action: Action, user: &'a str) -> Call<'a> {
+        Call::new(action, &self.account, user)
     }
 
     /// The same by way of an SDK client. For suites.
     #[cfg(any(test, feature = "scaled-time"))]
     pub(super) fn by_way_of(iam: aws_sdk_iam::Client, recorder: Arc<dyn CallRecorder>) -> Self {
-        Self { iam, recorder }
+        Self { iam, account: String::new(), recorder }
     }
 
     async fn list_page(&self, user: &str, marker: Option<String>) -> Result<Page, Failure> {
-        let call = Call::new(Action::ListAccessKeys, user);
+        let call = self.call(Action::ListAccessKeys, user);
         let list = self.iam.list_access_keys().user_name(user).set_marker(marker);
         let sent = list.customize().interceptor(call.tap.clone()).send().await;
         call.end(&*self.recorder, sent, Page::read)
@@ -73,13 +79,13 @@ impl Iam for Client {
             let request = self.iam.create_user().user_name(&user.name).path(&user.path);
             let request = request.set_tags(Some(tags(&user.tags)?));
             let request = request.set_permissions_boundary(user.boundary.clone());
-            send!(self, Call::new(Action::CreateUser, &user.name), request)
+            send!(self, self.call(Action::CreateUser, &user.name), request)
         })
     }
 
     fn get_user<'a>(&'a self, user: &'a str) -> Reply<'a, UserFacts> {
         Box::pin(async move {
-            let call = Call::new(Action::GetUser, user);
+            let call = self.call(Action::GetUser, user);
             let request = self.iam.get_user().user_name(user);
             let sent = request.customize().interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| read_user(output))
@@ -90,14 +96,14 @@ impl Iam for Client {
         Box::pin(async move {
             let request = self.iam.put_user_policy().user_name(user).policy_name(policy);
             let request = request.policy_document(document);
-            send!(self, Call::new(Action::PutUserPolicy, user), request)
+            send!(self, self.call(Action::PutUserPolicy, user), request)
         })
     }
 
     fn tag_user<'a>(&'a self, user: &'a str, add: &'a BTreeMap<String, String>) -> Reply<'a, ()> {
         Box::pin(async move {
             let request = self.iam.tag_user().user_name(user).set_tags(Some(tags(add)?));
-            send!(self, Call::new(Action::TagUser, user), request)
+            send!(self, self.call(Action::TagUser, user), request)
         })
     }
 
@@ -105,7 +111,7 @@ impl Iam for Client {
         Box::pin(async move {
             let request = self.iam.put_user_permissions_boundary().user_name(user);
             let request = request.permissions_boundary(boundary);
-            send!(self, Call::new(Action::PutUserPermissionsBoundary, user), request)
+            send!(self, self.call(Action::PutUserPermissionsBoundary, user), request)
         })
     }
 
@@ -129,7 +135,7 @@ impl Iam for Client {
 
     fn create_access_key<'a>(&'a self, user: &'a str) -> Reply<'a, MintedKey> {
         Box::pin(async move {
-            let call = Call::new(Action::CreateAccessKey, user);
+            let call = self.call(Action::CreateAccessKey, user);
             // Said again at the call itself: a repeated mint leaves a key that nobody knows (R5).
             let once = aws_sdk_iam::config::Builder::new().retry_config(RetryConfig::disabled());
             let request = self.iam.create_access_key().user_name(user).customize();
@@ -140,7 +146,7 @@ impl Iam for Client {
 
     fn get_access_key_last_used<'a>(&'a self, user: &'a str, key: &'a KeyId) -> Reply<'a, Option<Timestamp>> {
         Box::pin(async move {
-            let call = Call::new(Action::GetAccessKeyLastUsed, user).about(key);
+            let call = self.call(Action::GetAccessKeyLastUsed, user).about(key);
             let request = self.iam.get_access_key_last_used().access_key_id(key.as_str());
             let sent = request.customize().interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| {
@@ -157,41 +163,41 @@ impl Iam for Client {
                 Activity::Inactive => StatusType::Inactive,
             };
             let request = self.iam.update_access_key().user_name(user).access_key_id(key.as_str());
-            send!(self, Call::new(Action::UpdateAccessKey, user).about(key), request.status(status))
+            send!(self, self.call(Action::UpdateAccessKey, user).about(key), request.status(status))
         })
     }
 
     fn delete_access_key<'a>(&'a self, user: &'a str, key: &'a KeyId) -> Reply<'a, ()> {
         Box::pin(async move {
             let request = self.iam.delete_access_key().user_name(user).access_key_id(key.as_str());
-            send!(self, Call::new(Action::DeleteAccessKey, user).about(key), request)
+            send!(self, self.call(Action::DeleteAccessKey, user).about(key), request)
         })
     }
 
     fn delete_user_policy<'a>(&'a self, user: &'a str, policy: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
             let request = self.iam.delete_user_policy().user_name(user).policy_name(policy);
-            send!(self, Call::new(Action::DeleteUserPolicy, user), request)
+            send!(self, self.call(Action::DeleteUserPolicy, user), request)
         })
     }
 
     fn delete_user<'a>(&'a self, user: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
             let request = self.iam.delete_user().user_name(user);
-            send!(self, Call::new(Action::DeleteUser, user), request)
+            send!(self, self.call(Action::DeleteUser, user), request)
         })
     }
 
     fn detach_user_policy<'a>(&'a self, user: &'a str, policy_arn: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
             let request = self.iam.detach_user_policy().user_name(user).policy_arn(policy_arn);
-            send!(self, Call::new(Action::DetachUserPolicy, user), request)
+            send!(self, self.call(Action::DetachUserPolicy, user), request)
         })
     }
 
     fn list_users<'a>(&'a self, path: &'a str, marker: Option<&'a str>) -> Reply<'a, NamePage> {
         Box::pin(async move {
-            let call = Call::new(Action::ListUsers, ACCOUNT);
+            let call = self.call(Action::ListUsers, ACCOUNT);
             let request = self.iam.list_users().path_prefix(path).max_items(USERS_PER_PAGE);
             let request = request.set_marker(marker.map(str::to_owned)).customize();
             let sent = request.interceptor(call.tap.clone()).send().await;
@@ -201,7 +207,7 @@ impl Iam for Client {
 
     fn get_account_authorization_details<'a>(&'a self, marker: Option<&'a str>) -> Reply<'a, UserPage> {
         Box::pin(async move {
-            let call = Call::new(Action::GetAccountAuthorizationDetails, ACCOUNT);
+            let call = self.call(Action::GetAccountAuthorizationDetails, ACCOUNT);
             let request = self.iam.get_account_authorization_details().filter(EntityType::User);
             let request = request.max_items(USERS_PER_PAGE).set_marker(marker.map(str::to_owned));
             let sent = request.customize().interceptor(call.tap.clone()).send().await;
@@ -211,7 +217,7 @@ impl Iam for Client {
 
     fn generate_credential_report(&self) -> Reply<'_, ReportState> {
         Box::pin(async move {
-            let call = Call::new(Action::GenerateCredentialReport, ACCOUNT);
+            let call = self.call(Action::GenerateCredentialReport, ACCOUNT);
             let request = self.iam.generate_credential_report().customize();
             let sent = request.interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| read_state(&output.state?))
@@ -220,7 +226,7 @@ impl Iam for Client {
 
     fn get_credential_report(&self) -> Reply<'_, CredentialReport> {
         Box::pin(async move {
-            let call = Call::new(Action::GetCredentialReport, ACCOUNT);
+            let call = self.call(Action::GetCredentialReport, ACCOUNT);
             let request = self.iam.get_credential_report().customize();
             let sent = request.interceptor(call.tap.clone()).send().await;
             call.end(&*self.recorder, sent, |output, _| report::read(&output))

@@ -58,6 +58,19 @@ where
     }
 }
 
+/// The code that AWS gave, or the one for a call that was not sent; for the audit log.
+pub(super) fn code<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ConstructionFailure(_) => Some(NOT_SENT.to_owned()),
+        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => Some(NO_CREDENTIALS.to_owned()),
+        SdkError::ServiceError(service) => service.err().code().map(plain),
+        _ => None,
+    }
+}
+
 /// The failure that an answer with `status`, error `code` and `message` stands for.
 fn answered(action: Action, resource: &str, status: u16, code: Option<&str>, message: &str) -> Failure {
     if status == 429 {
@@ -112,7 +125,12 @@ pub(super) fn not_sent() -> Failure {
 }
 
 fn refused(code: &str) -> Failure {
-    Failure::Refused { code: code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect() }
+    Failure::Refused { code: plain(code) }
+}
+
+/// A code, without anything that isn't one's.
+fn plain(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect()
 }
 
 /// What IAM's `DeleteConflict` complains about. The kind is told in the message only.

@@ -16,7 +16,7 @@ use ses_smtp_core::key::KeyId;
 use tokio::time::{Instant, sleep};
 
 use super::pace::{Limits, Pace};
-use super::{Activity, Iam, MintedKey, Reply, errors};
+use super::{Activity, CallRecorder, Iam, MintedKey, Reply, errors};
 use crate::leadership::Leadership;
 
 /// First pause of a throttled call; doubles from there.
@@ -31,18 +31,39 @@ pub struct Queue {
     /// Held by whoever is next; tokio's mutex is fair, which makes it the queue.
     turn: tokio::sync::Mutex<()>,
     pace: std::sync::Mutex<Pace>,
+    recorder: Arc<dyn CallRecorder>,
     leadership: Leadership,
 }
 
+/// A call that waits for its turn, told of when it begins and ends.
+struct Waiting<'a> {
+    recorder: &'a dyn CallRecorder,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(recorder: &'a dyn CallRecorder) -> Self {
+        recorder.queued();
+        Self { recorder, since: Instant::now() }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.recorder.unqueued(self.since.elapsed());
+    }
+}
+
 impl Queue {
-    /// With nobody in it. Calls pass while `leadership` is held.
-    pub fn new(limits: Limits, leadership: Leadership) -> Self {
+    /// With nobody in it. `recorder` is told who waits, and how long; calls pass while `leadership` is held.
+    pub fn new(limits: Limits, recorder: Arc<dyn CallRecorder>, leadership: Leadership) -> Self {
         let pace = std::sync::Mutex::new(Pace::new(limits, Instant::now()));
-        Self { turn: tokio::sync::Mutex::new(()), pace, leadership }
+        Self { turn: tokio::sync::Mutex::new(()), pace, recorder, leadership }
     }
 
     /// Waits for the caller's turn and a token.
     async fn pass(&self) {
+        let _waiting = Waiting::begin(&*self.recorder);
         let _turn = self.turn.lock().await;
         self.token().await;
     }
@@ -270,9 +291,35 @@ mod tests {
         }
     }
 
-    fn limited(server: Server, rate: f64, burst: u32) -> Arc<Limited<Server>> {
-        let queue = Queue::new(Limits { rate, burst }, Leadership::uncontested());
+    /// Who waits, and the waits that are over.
+    #[derive(Default)]
+    struct Counted(Mutex<(i32, Vec<Duration>)>);
+
+    impl CallRecorder for Counted {
+        fn called(&self, _: &'static str, _: &'static str, _: Duration) {}
+
+        fn queued(&self) {
+            self.0.lock().unwrap().0 += 1;
+        }
+
+        fn unqueued(&self, waited: Duration) {
+            let mut counted = self.0.lock().unwrap();
+            counted.0 -= 1;
+            counted.1.push(waited);
+        }
+    }
+
+    fn queue(limits: Limits, leadership: Leadership) -> Queue {
+        Queue::new(limits, Arc::new(Counted::default()), leadership)
+    }
+
+    fn counted(server: Server, rate: f64, burst: u32, counted: Arc<Counted>) -> Arc<Limited<Server>> {
+        let queue = Queue::new(Limits { rate, burst }, counted, Leadership::uncontested());
         Arc::new(Limited::in_queue(server, Arc::new(queue)))
+    }
+
+    fn limited(server: Server, rate: f64, burst: u32) -> Arc<Limited<Server>> {
+        counted(server, rate, burst, Arc::default())
     }
 
     async fn call_from(iam: &Arc<Limited<Server>>, callers: usize) -> Vec<Result<(), Failure>> {
@@ -325,7 +372,7 @@ mod tests {
     async fn lets_no_call_pass_once_the_lease_has_run_out() {
         let leadership = Leadership::contested();
         leadership.set(Some(Instant::now() + Duration::from_secs(2)));
-        let queue = Queue::new(Limits { rate: 1.0, burst: 1 }, leadership);
+        let queue = queue(Limits { rate: 1.0, burst: 1 }, leadership);
         let iam = Arc::new(Limited::in_queue(Server::new(1000.0, 1000.0), Arc::new(queue)));
         let results = call_from(&iam, 5).await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "{results:?}");
@@ -337,13 +384,33 @@ mod tests {
     async fn asks_again_before_a_throttled_call_is_repeated() {
         let leadership = Leadership::contested();
         leadership.set(Some(Instant::now() + Duration::from_secs(10)));
-        let queue = Queue::new(Limits { rate: 20.0, burst: 10 }, leadership);
+        let queue = queue(Limits { rate: 20.0, burst: 10 }, leadership);
         let iam = Limited::in_queue(Server::new(0.0, 0.0), Arc::new(queue));
         let started = Instant::now();
         assert_eq!(iam.delete_user("u").await, Err(errors::not_leading()));
         assert!(started.elapsed() >= Duration::from_secs(10));
         let asked = iam.inner.throttled.load(Ordering::Relaxed);
         assert!((2..25).contains(&asked), "{asked}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tells_who_waits_and_how_long() {
+        let told = Arc::new(Counted::default());
+        let iam = counted(Server::new(1000.0, 1000.0), 1.0, 1, told.clone());
+        let waiting: Vec<_> = (0..3)
+            .map(|caller| {
+                let iam = Arc::clone(&iam);
+                tokio::spawn(async move { iam.delete_user(&caller.to_string()).await })
+            })
+            .collect();
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(told.0.lock().unwrap().0, 2, "one has its turn, two wait");
+        waiting[2].abort();
+        sleep(Duration::from_secs(5)).await;
+        let (left, waits) = told.0.lock().unwrap().clone();
+        assert_eq!((left, waits.len()), (0, 3), "also one that has gone waits no longer");
+        let waits: Vec<u64> = waits.iter().map(Duration::as_secs).collect();
+        assert_eq!(waits, [0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use ses_smtp_core::password::SecretAccessKey;
 mod accounts;
 mod action;
 mod assume;
+mod audit;
 mod caller;
 mod client;
 mod details;
@@ -36,12 +37,14 @@ mod transport;
 
 pub use accounts::Accounts;
 pub use action::Action;
+pub use assume::ASSUME_ROLE;
+pub use audit::{Subject, TARGET as AUDIT_TARGET, on_behalf_of};
 pub use caller::{Unidentified, identify};
 pub use client::Client;
 pub use limiter::Limited;
 pub use login::{LoginProbe, ProbeError, SmtpProbe, SmtpServer};
 pub use pace::Limits;
-pub use reply::CallRecorder;
+pub use reply::{CallRecorder, DENIED, THROTTLED};
 pub use session::{SENSITIVE_BODIES, Session, reveals_bodies};
 
 /// Most pages of a list of users that are read. Of IAM's full pages a hundredth would do; a list that

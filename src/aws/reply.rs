@@ -1,7 +1,7 @@
 //! What is read off every IAM reply beside what its body says: the server's clock, the request's id,
 //! and whether it is whole.
 //!
-//! Owns the audit line, one for each call that changes something, and the report to the metrics.
+//! Owns the end of each call: the report to the metrics, and that the call is told in the audit log.
 //! Neither ever sees a body.
 
 use std::error::Error;
@@ -20,12 +20,21 @@ use ses_smtp_core::iam::Failure;
 use ses_smtp_core::key::KeyId;
 use tokio::time::Instant;
 
+use super::audit::Line;
 use super::{Action, MintedKey, errors};
 
 /// Who counts calls.
 pub trait CallRecorder: Send + Sync + 'static {
     /// One HTTP call of `action` ended with `outcome` (`ok` or the failure's name) after `took`.
     fn called(&self, action: &'static str, outcome: &'static str, took: Duration);
+
+    /// One more call waits for its turn.
+    fn queued(&self) {}
+
+    /// One of them waits no longer, after `waited`: it has its turn, or its caller has gone.
+    fn unqueued(&self, waited: Duration) {
+        let _ = waited;
+    }
 }
 
 /// The headers of one reply.
@@ -97,19 +106,23 @@ pub(super) fn timestamp(time: &DateTime) -> Option<Timestamp> {
     Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }
 
-/// One call under way: what it is about, and since when.
+/// One call under way: what it is about, and since when. Each is told once, also one that is let go of
+/// before it was answered.
 pub(super) struct Call<'a> {
     action: Action,
+    account: &'a str,
     user: &'a str,
     key: Option<&'a KeyId>,
     started: Instant,
+    told: bool,
     pub(super) tap: HeaderTap,
 }
 
 impl<'a> Call<'a> {
-    /// A call of `action` on `user`, about to be sent.
-    pub(super) fn new(action: Action, user: &'a str) -> Self {
-        Self { action, user, key: None, started: Instant::now(), tap: HeaderTap::default() }
+    /// A call of `action` on `user` of `account`, about to be sent.
+    pub(super) fn new(action: Action, account: &'a str, user: &'a str) -> Self {
+        let tap = HeaderTap::default();
+        Self { action, account, user, key: None, started: Instant::now(), told: false, tap }
     }
 
     /// The same call, about a key of the user.
@@ -129,9 +142,8 @@ impl<'a> Call<'a> {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let result = self.conclude(recorder, result, read);
-        self.audit(&result, self.key);
-        result
+        let key = self.key;
+        self.conclude(recorder, result, read, |_| key.cloned())
     }
 
     /// Ends the call that makes a key; the audit line names the new key.
@@ -144,20 +156,20 @@ impl<'a> Call<'a> {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let result = self.conclude(recorder, result, read);
-        self.audit(&result, result.as_ref().ok().map(|minted| &minted.id));
-        result
+        self.conclude(recorder, result, read, |minted| Some(minted.id.clone()))
     }
 
     fn conclude<O, T, E>(
-        &self,
+        mut self,
         recorder: &dyn CallRecorder,
         result: Result<O, SdkError<E, HttpResponse>>,
         read: impl FnOnce(O, &HeaderTap) -> Option<T>,
+        key: impl FnOnce(&T) -> Option<KeyId>,
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        let code = result.as_ref().err().and_then(errors::code);
         let result = match result {
             Ok(output) => read(output, &self.tap).ok_or(Failure::Unclear),
             Err(error) => {
@@ -166,6 +178,9 @@ impl<'a> Call<'a> {
             }
         };
         recorder.called(self.action.name(), outcome(&result), self.started.elapsed());
+        let made = result.as_ref().ok().and_then(key);
+        self.audit(outcome(&result), code.as_deref(), made.as_ref().or(self.key));
+        self.told = true;
         result
     }
 
@@ -177,21 +192,31 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn audit<T>(&self, result: &Result<T, Failure>, key: Option<&KeyId>) {
+    fn audit(&self, outcome: &'static str, error_code: Option<&str>, key: Option<&KeyId>) {
         if !self.action.mutates() {
             return;
         }
-        tracing::info!(
-            target: "audit",
-            action = self.action.name(),
-            user = self.user,
-            access_key_id = key.map(KeyId::as_str),
-            outcome = outcome(result),
-            request_id = self.tap.headers().request_id,
-            "IAM call"
-        );
+        let request_id = self.tap.headers().request_id;
+        let (action, account, user) = (self.action.name(), self.account, self.user);
+        Line { action, account, user, key, outcome, error_code, request_id: request_id.as_deref() }.write();
     }
 }
+
+impl Drop for Call<'_> {
+    /// Whoever made the call has gone, as a look does when the process ends: it may be carried out.
+    fn drop(&mut self) {
+        if !self.told {
+            self.audit(UNCLEAR, None, self.key);
+        }
+    }
+}
+
+/// The outcome of a call for which a right is missing.
+pub const DENIED: &str = "denied";
+/// The outcome of a call that AWS throttled.
+pub const THROTTLED: &str = "throttled";
+/// The outcome of a call that nobody knows the answer to.
+const UNCLEAR: &str = "unclear";
 
 /// The name of a result in metrics and the audit log.
 pub(super) fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
@@ -201,11 +226,11 @@ pub(super) fn outcome<T>(result: &Result<T, Failure>) -> &'static str {
         Err(Failure::Absent) => "absent",
         Err(Failure::Limit) => "limit",
         Err(Failure::Conflict(_)) => "conflict",
-        Err(Failure::Denied { .. }) => "denied",
+        Err(Failure::Denied { .. }) => DENIED,
         Err(Failure::Busy) => "busy",
-        Err(Failure::Throttled) => "throttled",
+        Err(Failure::Throttled) => THROTTLED,
         Err(Failure::Refused { .. }) => "refused",
-        Err(Failure::Unclear) => "unclear",
+        Err(Failure::Unclear) => UNCLEAR,
     }
 }
 

@@ -27,6 +27,11 @@ impl SecretCache {
         lock(&self.0).get(key).cloned()
     }
 
+    /// Looks at what is known of a Secret, without a copy.
+    pub fn look<T>(&self, key: &Key, look: impl FnOnce(&SecretFacts) -> T) -> Option<T> {
+        lock(&self.0).get(key).map(look)
+    }
+
     /// Takes facts unless newer ones are known. False if nothing changed.
     pub fn put(&self, key: Key, facts: SecretFacts) -> bool {
         let mut map = lock(&self.0);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use ses_smtp_core::api::SesSmtpCredentialStatus;
+use ses_smtp_core::fleet::Shown;
 use ses_smtp_core::world::{Memo, Suspicion};
 
 use super::cache::is_newer;
@@ -26,6 +27,7 @@ type Reported = (String, SesSmtpCredentialStatus);
 pub struct Memory {
     entries: Mutex<HashMap<String, Entry>>,
     reported: Mutex<HashMap<String, Reported>>,
+    shown: Mutex<HashMap<String, Shown>>,
     suspicions: Mutex<HashMap<String, Suspicion>>,
 }
 
@@ -53,6 +55,7 @@ impl Memory {
     pub fn forget(&self, uid: &str) {
         lock(&self.entries).remove(uid);
         lock(&self.reported).remove(uid);
+        lock(&self.shown).remove(uid);
         lock(&self.suspicions).remove(uid);
     }
 
@@ -60,7 +63,18 @@ impl Memory {
     pub fn retain(&self, living: &HashSet<String>) {
         lock(&self.entries).retain(|uid, _| living.contains(uid));
         lock(&self.reported).retain(|uid, _| living.contains(uid));
+        lock(&self.shown).retain(|uid, _| living.contains(uid));
         lock(&self.suspicions).retain(|uid, _| living.contains(uid));
+    }
+
+    /// What the last pass reported of an object; `None` before the first one.
+    pub fn shown(&self, uid: &str) -> Option<Shown> {
+        lock(&self.shown).get(uid).copied()
+    }
+
+    /// Remembers what a pass reports.
+    pub fn show(&self, uid: &str, shown: Shown) {
+        lock(&self.shown).insert(uid.to_owned(), shown);
     }
 
     /// Remembers a status that was written.

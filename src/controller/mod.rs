@@ -14,6 +14,7 @@ mod memory;
 mod pass;
 #[cfg(feature = "scaled-time")]
 mod passes;
+mod picture;
 mod reconcile;
 mod sweep;
 mod tenancies;
@@ -47,6 +48,7 @@ use leader::{Election, Lost};
 use memory::Memory;
 #[cfg(feature = "scaled-time")]
 pub use passes::Passes;
+use picture::Looks;
 use tenancies::Tenancies;
 use unserved::Unserved;
 
@@ -80,6 +82,7 @@ struct Context {
     cache: SecretCache,
     sources: SourceCache,
     memory: Memory,
+    looks: Looks,
     /// Before any I/O of a pass: first come, first served, so many at a time.
     gate: Semaphore,
     clock: Clock,
@@ -90,6 +93,8 @@ struct Context {
     synced: channel::Receiver<bool>,
     /// True once the Namespaces were listed.
     known: channel::Receiver<bool>,
+    /// True once the custom resources were listed.
+    listed: channel::Receiver<bool>,
     shutdown: channel::Receiver<bool>,
 }
 
@@ -195,8 +200,10 @@ async fn control(client: Client, operator: Operator, settings: Settings) {
     let (objects, store) = watch::objects(&client, &operator.extent, &unserved, listed_tx);
     let (intervals, readiness) = (operator.settings.sweep_intervals(), operator.readiness.clone());
     let mut shutdown = operator.shutdown.clone();
-    let lists = [synced.clone(), known.clone()];
+    let per_object = operator.settings.metrics.metrics_per_object;
+    let lists = [synced.clone(), known.clone(), listed.clone()];
     let context = Arc::new(context(&client, operator, settings, (store.clone(), unserved), lists));
+    context.metrics.show(picture::source(&context, per_object));
     let (suspects, suspected) = mpsc::unbounded();
     let changes = watch::changes(&client, &context, watch::Listed { secrets, sources, namespaces });
     let changes = futures::stream::select(changes, suspected);
@@ -219,7 +226,7 @@ fn context(
     operator: Operator,
     settings: Settings,
     (objects, unserved): (Store<SesSmtpCredential>, Arc<Unserved>),
-    [synced, known]: [channel::Receiver<bool>; 2],
+    [synced, known, listed]: [channel::Receiver<bool>; 3],
 ) -> Context {
     Context {
         settings,
@@ -239,12 +246,14 @@ fn context(
         cache: SecretCache::default(),
         sources: SourceCache::default(),
         memory: Memory::default(),
+        looks: Looks::default(),
         gate: Semaphore::new(usize::from(operator.settings.concurrency)),
         clock: operator.clock,
         metrics: operator.metrics,
         leadership: operator.leadership,
         synced,
         known,
+        listed,
         shutdown: operator.shutdown,
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch as channel};
 use super::cache::{SecretCache, SourceCache};
 use super::lock::lock;
 use super::memory::Memory;
+use super::picture::Looks;
 use super::sweep::{Intervals, Reports, Sweeper};
 use super::tenancies::Tenancies;
 use super::unserved::Unserved;
@@ -71,12 +72,14 @@ impl Passes {
             cache: SecretCache::default(),
             sources: SourceCache::default(),
             memory: Memory::default(),
+            looks: Looks::default(),
             gate: Semaphore::new(1),
             clock,
             metrics: Arc::new(Metrics::default()),
             leadership: Leadership::uncontested(),
             synced: shutdown.clone(),
             known: shutdown.clone(),
+            listed: shutdown.clone(),
             shutdown,
         };
         let intervals = Intervals { drift: Duration::ZERO, orphans: Duration::ZERO };

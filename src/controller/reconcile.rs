@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::desired::Goal;
+use ses_smtp_core::fleet::Shown;
 use ses_smtp_core::names::{AWS_ACCOUNT, FINALIZER};
 use ses_smtp_core::reason::Reason;
 use ses_smtp_core::status;
@@ -24,6 +25,7 @@ use super::memory::Entry;
 use super::pass::Pass;
 use super::watch::RETRY;
 use super::{Context, all_done};
+use crate::aws::{Subject, on_behalf_of};
 
 /// Shortest pause before a wait is looked at again, however much time is scaled.
 const LOOK: Duration = Duration::from_secs(5);
@@ -43,8 +45,18 @@ pub async fn reconcile(object: Arc<SesSmtpCredential>, context: Arc<Context>) ->
     let permit = context.gate.acquire().await.ok();
     let Some(tenancy) = tenancy(&object, &context).await else { return Ok(Action::requeue(RETRY)) };
     // On the heap only from here on: what waits at the gate has to be small, for all may wait.
-    let next = Box::pin(passed(&object, &context, permit, tenancy)).await;
+    let pass = passed(&object, &context, permit, tenancy);
+    let next = Box::pin(on_behalf_of(subject(&object), pass)).await;
     Ok(next.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// The object, for the audit log.
+fn subject(object: &SesSmtpCredential) -> Subject {
+    Subject {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
 }
 
 /// What the object's Namespace says, if that is known. Before an object has its finalizer, and with it the
@@ -126,6 +138,7 @@ pub async fn report(
     let before = known.or_else(|| object.status.clone()).unwrap_or_default();
     let now = context.clock.now();
     let after = status::compute(goal, world, end, object.metadata.generation, &before, now);
+    context.memory.show(&uid, Shown::of(&after));
     let mut told = true;
     if status::differs(&before, &after) {
         let written = context.credentials.write_status(object, &after).await;

@@ -1,6 +1,6 @@
 //! The log: its form, what may never get into it, and how a panic shows.
 //!
-//! Owns the clamp on targets of libraries that print requests and replies at finer levels. The
+//! Owns that the audit log goes on at every level, and the clamp on targets of libraries that print requests and replies at finer levels. The
 //! clamp holds whatever the log setting says, because those texts carry credentials.
 
 use std::panic::PanicHookInfo;
@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
 use super::LogFormat;
+use crate::aws::AUDIT_TARGET;
 
 /// The finest level of targets that begin with a text; the longest match prevails.
 const CLAMPED: &[(&str, LevelFilter)] = &[
@@ -46,8 +47,15 @@ where
     };
     let clamp = Targets::new().with_default(LevelFilter::TRACE).with_targets(CLAMPED.iter().copied());
     // The setting was checked when it was parsed.
-    let chosen = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let chosen = EnvFilter::try_new(audited(filter)).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::registry().with(lines).with(clamp).with(chosen)
+}
+
+/// The filter with the audit log on, unless it has a word of its own on that: whoever wants less noise
+/// doesn't mean fewer proofs.
+fn audited(filter: &str) -> String {
+    let named = |directive: &str| directive.split_once('=').is_some_and(|(target, _)| target == AUDIT_TARGET);
+    if filter.split(',').any(named) { filter.to_owned() } else { format!("{filter},{AUDIT_TARGET}=info") }
 }
 
 /// Logs place and fixed text of a panic. A text that was put together at run time may hold any
@@ -84,6 +92,20 @@ mod tests {
         });
         assert_eq!(log.lines().count(), 3, "{log}");
         assert_eq!(log.matches("fine").count(), 3, "{log}");
+    }
+
+    #[test]
+    fn the_audit_log_is_silenced_by_its_own_name_only() {
+        let audited = |filter: &str| {
+            let log = logged(LogFormat::Text, filter, || tracing::info!(target: "audit", "a call"));
+            log.contains("a call")
+        };
+        for filter in ["info", "warn", "error", "off", "warn,ses_smtp_operator=debug", "audits=off", ""] {
+            assert!(audited(filter), "{filter:?}");
+        }
+        for filter in ["info,audit=off", "audit=off", "warn,audit=warn"] {
+            assert!(!audited(filter), "{filter:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,6 @@ pub use cli::main;
 #[cfg(any(test, feature = "scaled-time"))]
 pub use endpoints::parse as parse_endpoints;
 pub use http::Readiness;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, OneShown, Picture, SweepTimes};
 pub use run::{Operator, run};
 pub use settings::{LogFormat, RunSettings};

@@ -4,6 +4,7 @@
 //! names flag, value and what is allowed.
 
 mod lease;
+mod metrics;
 mod scope;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use ses_smtp_core::sweep::orphans::Rules;
 use ses_smtp_core::tenancy::{Allowed, Entry, RoleArn, list};
 use ses_smtp_core::time::shortened;
 
+pub use metrics::MetricsArgs;
 pub use scope::{ExtentArgs, Nameless, ScopeArgs};
 
 use super::endpoints::EndpointsArg;
@@ -141,11 +143,15 @@ pub struct RunSettings {
     /// Where `/livez`, `/readyz` and `/metrics` are served
     #[arg(long, env = "SES_SMTP_HTTP_ADDRESS", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     pub http_address: SocketAddr,
+    /// What `/metrics` shows.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Form of the log: text or json
     #[arg(long, env = "SES_SMTP_LOG_FORMAT", value_name = "FORM", value_enum, default_value_t = LogFormat::Text, hide_possible_values = true)]
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `info,ses_smtp_operator=debug`. Targets that
-    /// could show credentials stay at info or less
+    /// could show credentials stay at info or less; the audit log goes on at every level, unless
+    /// `audit=off` is among the directives
     #[arg(long, env = "SES_SMTP_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub log: String,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_double::{CALLER_KEY_ID, CALLER_SECRET, Fault as Wired, FaultKind};
+use aws_double::{ACCOUNT, CALLER_KEY_ID, CALLER_SECRET, Fault as Wired, FaultKind};
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use ses_smtp_core::iam::{Failure, KeyList, SETTLE_SECONDS, UserFacts, UserSpec};
@@ -70,7 +70,7 @@ type Sent<T> = BoxFuture<'static, Result<T, Failure>>;
 impl Wire {
     pub async fn new(process: Arc<Process>) -> Self {
         let session = Session::with_key(&process.world.aws.iam_url(), CALLER_KEY_ID, CALLER_SECRET).await;
-        Self { client: Arc::new(Client::new(&session, Arc::new(Uncounted))), process }
+        Self { client: Arc::new(Client::new(&session, ACCOUNT, Arc::new(Uncounted))), process }
     }
 
     /// A call about all users, the case's among them.

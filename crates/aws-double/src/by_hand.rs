@@ -131,6 +131,7 @@ impl<'a> ByHand<'a> {
             outcome,
             executed: true,
             fault: None,
+            request_id: None,
         }
     }
 }

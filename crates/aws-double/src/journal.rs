@@ -34,6 +34,8 @@ pub struct Record {
     pub executed: bool,
     /// The fault that met it.
     pub fault: Option<String>,
+    /// The request id of the reply, in its header and its XML. A reply that was lost had one too.
+    pub request_id: Option<String>,
 }
 
 /// All records since the start or the last reset.

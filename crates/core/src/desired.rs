@@ -28,7 +28,7 @@ use crate::source::Source;
 use crate::tenancy::{Allowed, Home, Role, Tenancy, Terms};
 use crate::time::Durations;
 
-pub use rotation::Rotation;
+pub use rotation::{Rotation, durations};
 
 /// Longest label value in Kubernetes.
 const MAX_LABEL: usize = 63;
@@ -255,11 +255,8 @@ impl Identity {
         };
         let deletion = object.spec.deletion_policy;
         let user = settings.installation.user(&owner, deletion);
-        // What is no name is never asked for, not even to take leave of it.
-        let named = object.spec.secret.as_ref().and_then(|secret| secret.name.clone());
-        let named = named.filter(|name| checks::is_subdomain(name));
         Self {
-            secret_name: named.unwrap_or_else(|| owner.name.clone()),
+            secret_name: secret_name(object).to_owned(),
             derives: object.spec.access_key_from.is_some(),
             user_arn: settings.installation.user_arn(&user),
             tags_hash: tags_hash(&user.tags),
@@ -284,6 +281,14 @@ impl Identity {
             (LABEL_CREDENTIAL.to_owned(), credential_label(&self.owner.name)),
         ])
     }
+}
+
+/// Name of the Secret that `object` asks for.
+pub fn secret_name(object: &SesSmtpCredential) -> &str {
+    let named = object.spec.secret.as_ref().and_then(|secret| secret.name.as_deref());
+    // What is no name is never asked for, not even to take leave of it.
+    let named = named.filter(|name| checks::is_subdomain(name));
+    named.or(object.metadata.name.as_deref()).unwrap_or_default()
 }
 
 /// The value of the credential label: the object's name, or a hash of it when that is too long.

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod desired;
 pub mod endpoint;
+pub mod fleet;
 pub mod iam;
 pub mod identity;
 pub mod inventory;

@@ -14,6 +14,18 @@ pub enum Login {
 }
 
 impl Login {
+    /// Every answer.
+    pub const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::Refused,
+        Self::NotSubscribed,
+        Self::Unreachable(Trouble::Connect),
+        Self::Unreachable(Trouble::Tls),
+        Self::Unreachable(Trouble::Timeout),
+        Self::Unreachable(Trouble::Temporary),
+        Self::Unreachable(Trouble::Protocol),
+    ];
+
     /// The answer as a word, for metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,25 @@ pub enum Kind {
     Blocked,
 }
 
+/// Who has to act where a reason blocks. The runbook's two parts, and a label for alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// Who wrote the object, or owns the Secret or the namespace that it is about.
+    Author,
+    /// Who runs the operator or the AWS account.
+    Admin,
+}
+
+impl Who {
+    /// As a word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Author => "author",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 macro_rules! reasons {
     ($($name:ident $kind:ident $meaning:literal $action:literal;)*) => {
         /// Why a credential is in its state.
@@ -81,9 +100,46 @@ reasons! {
     ForeignAttachment Blocked "Something that the operator didn't make keeps the IAM user from being deleted. It is left untouched." "The AWS admin: remove what the message names.";
 }
 
+impl Reason {
+    /// Who has to act; `None` if nobody has to.
+    pub fn who(self) -> Option<Who> {
+        if self.kind() != Kind::Blocked {
+            return None;
+        }
+        Some(match self {
+            Self::InvalidSpec
+            | Self::NotAllowed
+            | Self::RegionHasNoSmtpEndpoint
+            | Self::RegionUnknown
+            | Self::PartitionMismatch
+            | Self::PolicyTooLarge
+            | Self::SourceSecretInvalid
+            | Self::TemporaryAccessKey
+            | Self::SecretNotOwned
+            | Self::SecretImmutable
+            | Self::SecretRefused => Who::Author,
+            _ => Who::Admin,
+        })
+    }
+
+    /// The reason of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn somebody_has_to_act_exactly_where_a_reason_blocks() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.who().is_some(), reason.kind() == Kind::Blocked, "{}", reason.as_str());
+            assert_eq!(Reason::named(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(Reason::named("Invented"), None);
+    }
 
     #[test]
     fn every_reason_is_explained() {

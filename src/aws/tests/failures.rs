@@ -99,13 +99,13 @@ async fn mints_once_whatever_the_answer() {
 #[tokio::test]
 async fn no_server_is_unclear() {
     let counted = Arc::new(Counted::default());
-    let client = Client::new(&Session::at("http://127.0.0.1:1").await, counted);
+    let client = Client::new(&Session::at("http://127.0.0.1:1").await, ACCOUNT, counted);
     assert_eq!(client.delete_user("u").await, Err(Failure::Unclear));
 }
 
 #[tokio::test]
 async fn no_credentials_is_a_refusal() {
-    let client = Client::new(&Session::without_credentials().await, Arc::new(Counted::default()));
+    let client = Client::new(&Session::without_credentials().await, ACCOUNT, Arc::new(Counted::default()));
     let refused = Failure::Refused { code: "NoCredentials".to_owned() };
     assert_eq!(client.delete_user("u").await, Err(refused));
 }
@@ -122,7 +122,7 @@ where
             tokio::spawn(serve(connection));
         }
     });
-    Client::new(&Session::at(&endpoint).await, Arc::new(Counted::default()))
+    Client::new(&Session::at(&endpoint).await, ACCOUNT, Arc::new(Counted::default()))
 }
 
 #[tokio::test(start_paused = true)]

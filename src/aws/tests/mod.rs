@@ -19,6 +19,7 @@ mod failures;
 mod inventory;
 mod login;
 
+const ACCOUNT: &str = "123456789012";
 const DATE: &str = "Wed, 25 Nov 2026 13:00:00 GMT";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -67,7 +68,7 @@ async fn bench(answers: &[(u16, String)]) -> Bench {
     tokio::spawn(async move { axum::serve(listener, app).await });
     let counted = Arc::new(Counted::default());
     let session = Session::at(&endpoint).await;
-    let client = Client::new(&session, counted.clone());
+    let client = Client::new(&session, ACCOUNT, counted.clone());
     Bench { client, session, script, counted }
 }
 

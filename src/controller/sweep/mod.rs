@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::ObjectRef;
 use ses_smtp_core::api::SesSmtpCredential;
 use ses_smtp_core::iam::Failure;
 use ses_smtp_core::inventory::UserPage;
 use ses_smtp_core::sweep::orphans::Memory;
 use ses_smtp_core::tenancy::Place;
+use ses_smtp_core::time::{after, shortened};
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
@@ -26,6 +28,11 @@ use super::{Context, all_done};
 use crate::aws::{Iam, MAX_USER_PAGES};
 
 pub use orphans::{live as live_uids, remove as remove_orphan, users as users_of_cluster};
+
+/// The look for drift, in metrics and logs.
+const DRIFT: &str = "drift";
+/// The look for orphans.
+const ORPHANS: &str = "orphans";
 
 /// What the sweeps work with.
 pub struct Sweeper {
@@ -97,6 +104,7 @@ pub async fn run(sweeper: Sweeper, lists: [channel::Receiver<bool>; 2]) {
 impl Sweeper {
     async fn watch_drift(&self) {
         let mut reports = Reports::default();
+        self.expect(DRIFT, self.intervals.drift);
         loop {
             self.wait(self.intervals.drift).await;
             self.look_for_drift(&mut reports).await;
@@ -106,11 +114,12 @@ impl Sweeper {
     /// One look for drift.
     pub async fn look_for_drift(&self, reports: &mut Reports) {
         let swept = drift::sweep(self, reports).await;
-        self.told("drift", swept);
+        self.told(DRIFT, self.intervals.drift, swept);
     }
 
     async fn watch_orphans(&self) {
         let mut memory = Memory::default();
+        self.expect(ORPHANS, self.intervals.orphans);
         loop {
             self.wait(self.intervals.orphans).await;
             self.look_for_orphans(&mut memory).await;
@@ -120,7 +129,7 @@ impl Sweeper {
     /// One look for orphans.
     pub async fn look_for_orphans(&self, memory: &mut Memory) {
         let missed = orphans::sweep(self, memory).await;
-        self.told("orphans", missed);
+        self.told(ORPHANS, self.intervals.orphans, missed);
     }
 
     async fn wait(&self, interval: Duration) {
@@ -130,9 +139,24 @@ impl Sweeper {
         tokio::time::sleep_until(Instant::now() + interval.div_f64(self.context.clock.scale())).await;
     }
 
-    fn told(&self, kind: &'static str, missed: Vec<Incomplete>) {
+    /// When a look is due that is made an interval from now.
+    fn due(&self, interval: Duration) -> Timestamp {
+        let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+        after(self.context.clock.now(), shortened(interval, self.context.clock.scale()))
+    }
+
+    fn expect(&self, kind: &'static str, interval: Duration) {
+        if !interval.is_zero() {
+            self.context.looks.expect(kind, self.due(interval));
+        }
+    }
+
+    fn told(&self, kind: &'static str, interval: Duration, missed: Vec<Incomplete>) {
         let outcome = if missed.is_empty() { "ok" } else { "incomplete" };
         self.context.metrics.swept(kind, outcome);
+        if missed.is_empty() {
+            self.context.looks.completed(kind, self.context.clock.now(), self.due(interval));
+        }
         for error in missed {
             tracing::warn!(kind, %error, "a look was not completed; nothing follows from it");
         }

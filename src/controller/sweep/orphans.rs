@@ -16,7 +16,7 @@ use ses_smtp_core::sweep::orphans::{Census, Fate, Memory, Orphan, may_act};
 use ses_smtp_core::tenancy::Place;
 
 use super::{Incomplete, Sweeper, pages};
-use crate::aws::{Activity, Iam};
+use crate::aws::{Activity, Iam, Subject, on_behalf_of};
 use crate::cluster::Extent;
 use crate::controller::Context;
 
@@ -41,7 +41,7 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Vec<Incomplete> {
     let (census, accounts) = count(sweeper, &living, &mut missed).await;
     let now = sweeper.context.clock.now();
     let plan = memory.plan(census, sweeper.context.sweep_rules, now);
-    sweeper.context.metrics.orphans(plan.orphans);
+    sweeper.context.looks.orphans(plan.orphans, plan.held_back);
     if plan.held_back > 0 {
         tracing::warn!(
             orphans = plan.orphans,
@@ -54,7 +54,8 @@ pub async fn sweep(sweeper: &Sweeper, memory: &mut Memory) -> Vec<Incomplete> {
             break;
         }
         let Some(iam) = accounts.get(&orphan.account) else { continue };
-        let done = end(&**iam, &sweeper.context.settings.installation, orphan, *fate, now).await;
+        let deed = end(&**iam, &sweeper.context.settings.installation, orphan, *fate, now);
+        let done = on_behalf_of(subject(orphan), deed).await;
         if done.is_err() {
             memory.failed(orphan);
         }
@@ -82,6 +83,12 @@ async fn living(context: &Context, missed: &mut Vec<Incomplete>) -> Option<Livin
         installs
     });
     (!listed.is_empty()).then_some(Living { uids, namespaces })
+}
+
+/// The object that was, for the audit log.
+fn subject(orphan: &Orphan) -> Subject {
+    let (namespace, name) = orphan.object.split_once('/').unwrap_or_default();
+    Subject { namespace: namespace.to_owned(), name: name.to_owned(), uid: orphan.uid.clone() }
 }
 
 /// The users of every account that can be looked at whole, and IAM of each of those.

@@ -283,5 +283,6 @@ fn record(shared: &Shared, call: &Call, outcome: &str, made: Option<&str>, execu
         outcome: outcome.to_owned(),
         executed,
         fault: call.fault.as_ref().map(|fault| format!("{fault:?}")),
+        request_id: Some(call.request_id.clone()).filter(|id| !id.is_empty()),
     }
 }

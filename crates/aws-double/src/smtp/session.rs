@@ -221,6 +221,7 @@ impl Session {
             outcome: outcome.to_owned(),
             executed,
             fault: fault.map(|fault| format!("{fault:?}")),
+            request_id: None,
         });
     }
 }
