@@ -11,7 +11,7 @@ TOOLS := target/tools
 FUZZ_CASES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny fuzz moto iam health consumers image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny fuzz moto iam health consumers metrics image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ image-test: ## The program in the image, run as a pod would; needs root
 
 sbom: need-cargo ## A list of everything that is in the image, in CycloneDX
 	deploy/image/sbom.sh
+
+metrics: need-cargo need-go need-go-itself ## Alert rules, dashboard and their queries, with a real Prometheus
+	tests/prometheus/run.sh
 
 need-cargo:
 	@command -v $(CARGO) >/dev/null \

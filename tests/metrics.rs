@@ -33,7 +33,7 @@ async fn shows(operator: &Operator, lines: &[&str]) -> String {
 }
 
 /// The value of one series.
-fn value(page: &str, series: &str) -> Option<f64> {
+fn value(page: &str, series: &str) -> Option<i64> {
     page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }
 
@@ -106,15 +106,15 @@ async fn gauges_say_what_is_so_also_after_a_restart() {
 async fn assert_keys(bed: &Bed, page: &str) {
     let object = bed.objects("shop").get("mailer").await.unwrap();
     let status = object.status.unwrap();
-    let second = |at: f64| k8s_openapi::jiff::Timestamp::from_second(at as i64).unwrap();
+    let second = |at: i64| k8s_openapi::jiff::Timestamp::from_second(at).unwrap();
     let next = value(page, "ses_smtp_next_rotation_timestamp_seconds").map(second);
     assert_eq!(next, status.next_rotation_at.map(|at| at.0));
     let series = "ses_smtp_credential_key_issued_timestamp_seconds{namespace=\"shop\",name=\"mailer\"}";
     assert_eq!(value(page, series).map(second), status.issued_at.map(|at| at.0));
     let series = "ses_smtp_credential_next_rotation_timestamp_seconds{namespace=\"shop\",name=\"other\"}";
     assert_eq!(value(page, series), None, "a key that isn't rotated by age has no date");
-    assert!(value(page, "ses_smtp_oldest_key_age_seconds").is_some_and(|age| age < 600.0));
-    assert_eq!(value(page, "ses_smtp_accounts"), Some(1.0));
+    assert!(value(page, "ses_smtp_oldest_key_age_seconds").is_some_and(|age| age < 600));
+    assert_eq!(value(page, "ses_smtp_accounts"), Some(1));
 }
 
 /// Both looks are dated, and an orphan is counted once there was one.
@@ -126,7 +126,7 @@ async fn sweeps_are_told(operator: &Operator) {
             let completed = at("ses_smtp_sweep_completed_timestamp_seconds", kind);
             completed.is_some() && at("ses_smtp_sweep_due_timestamp_seconds", kind) >= completed
         });
-        if told && value(&page, "ses_smtp_orphan_users") == Some(0.0) {
+        if told && value(&page, "ses_smtp_orphan_users") == Some(0) {
             Ok(Some(()))
         } else {
             Error::wrong(page)

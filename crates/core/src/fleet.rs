@@ -319,16 +319,16 @@ mod tests {
         assert_eq!(stage(superseded(0, Some(10 * HOUR)), 11 * HOUR), Some(Stage::Inactive));
     }
 
-    fn known(issued: i64, next_rotation: Option<i64>) -> Option<PublishedKey> {
-        Some(PublishedKey { issued: time(issued), next_rotation: next_rotation.map(time), previous: None })
+    fn due(issued: i64, at: i64) -> PublishedKey {
+        PublishedKey { issued: time(issued), next_rotation: Some(time(at)), previous: None }
     }
 
     #[test]
     fn counts_keys_by_age_and_by_what_is_due() {
         let (mut fleet, now) = (Fleet::default(), time(100 * DAY));
-        fleet.add(None, known(0, Some(99 * DAY)), now);
-        fleet.add(None, known(93 * DAY, Some(120 * DAY)), now);
-        fleet.add(None, known(100 * DAY + 60, Some(110 * DAY)), now);
+        fleet.add(None, Some(due(0, 99 * DAY)), now);
+        fleet.add(None, Some(due(93 * DAY, 120 * DAY)), now);
+        fleet.add(None, Some(due(100 * DAY + 60, 110 * DAY)), now);
         fleet.add(None, None, now);
         assert_eq!((fleet.credentials, fleet.unseen), (4, 4));
         assert_eq!(fleet.older, [3, 2, 2, 1, 1, 0, 0]);

@@ -1,6 +1,8 @@
 //! The canary scan: no secret access key and no password of the double stands anywhere but in the
 //! target Secrets' data.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::core::v1::Event as CoreEvent;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
@@ -9,13 +11,17 @@ use kube::api::{Api, ListParams};
 use crate::{Bed, Error, Object, Operator};
 
 impl Bed {
-    /// Fails if a secret of any key ever made is found in the operator's log or metrics, in an
-    /// event, in an object, in a Secret's metadata, or in the double's own journal.
+    /// Fails if a secret of any key ever made, or the operator's own, is found in its log (the audit log is
+    /// part of it) or metrics, in an event, in an object, in a Secret's metadata, or in the double's own
+    /// journal: as it is, or in base64.
     pub async fn no_secret_leaked(&self, operator: Option<&Operator>, regions: &[&str]) -> Result<(), Error> {
-        let canaries = self.canaries(regions);
+        let mut canaries = self.canaries(regions);
         if canaries.is_empty() {
             return Error::wrong("no key was ever made, so there is nothing to look for");
         }
+        canaries.push(aws_double::CALLER_SECRET.to_owned());
+        let encoded: Vec<String> = canaries.iter().map(|canary| BASE64.encode(canary)).collect();
+        canaries.extend(encoded);
         let mut places = vec![("the log", self.log()), ("the journal", json(&self.aws.journal()))];
         if let Some(operator) = operator {
             places.push(("the metrics", operator.metrics().await?));
