@@ -34,7 +34,8 @@ rules: [{level: Metadata}]
 
 /// What tests need of the controller manager. Fewer controllers start faster and cost less memory.
 const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
-serviceaccount-token-controller,root-ca-certificate-publisher-controller,clusterrole-aggregation-controller";
+serviceaccount-token-controller,root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,\
+validatingadmissionpolicy-status-controller";
 
 /// A free port of the loopback address. Another process may take it before the server does: callers try again.
 pub(crate) fn free_port() -> Result<u16, Error> {
