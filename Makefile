@@ -11,7 +11,7 @@ TOOLS := target/tools
 FUZZ_CASES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny fuzz moto iam health consumers metrics image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny fuzz moto iam health chart consumers metrics image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,14 @@ iam: need-cargo need-go-itself ## Set-up of the operator's rights: Terraform, Cl
 health: need-cargo need-go need-go-itself ## What Flux and Argo CD make of objects, by the libraries that they use
 	cd tests/health && $(GO) build -trimpath -o "$(CURDIR)/$(TOOLS)/health" .
 	HEALTH_PROGRAM="$(CURDIR)/$(TOOLS)/health" $(CARGO) test -p ses-smtp-operator $(SCALED) --test health -- --include-ignored
+
+chart: need-cargo need-go need-go-itself ## Manifests and Helm chart: rendered, compared, and taken by a real API server
+	@mkdir -p $(TOOLS)/deploy
+	cd deploy/tools && for tool in kustomize=sigs.k8s.io/kustomize/kustomize/v5 helm3=helm.sh/helm/v3/cmd/helm helm4=helm.sh/helm/v4/cmd/helm; do \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o "$(CURDIR)/$(TOOLS)/deploy/$${tool%%=*}" "$${tool#*=}" || exit 1; done
+	DEPLOY_TOOLS="$(CURDIR)/$(TOOLS)/deploy" \
+	  PROMETHEUS_OPERATOR="$$($(GO) mod download -json github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')" \
+	  $(CARGO) test -p ses-smtp-operator $(SCALED) --test deploy -- --include-ignored
 
 consumers: need-cargo need-go-itself ## Presets against the consumers that they are for
 	tests/consumers/run.sh

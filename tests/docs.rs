@@ -551,7 +551,7 @@ fn pages() -> Vec<PathBuf> {
     let folder = fs::read_dir(root().join("docs"))
         .unwrap()
         .map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
-    let top = ["README.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from);
+    let top = ["README.md", "CHANGELOG.md", "SECURITY.md", "deploy/chart/README.md"].map(PathBuf::from);
     folder.chain(top).filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect()
 }
 

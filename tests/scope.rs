@@ -335,7 +335,7 @@ async fn a_namespace_that_takes_the_rights_with_it_leaves_no_user_behind() {
     namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
     user_is(&bed, &user, "the user to go", |user| user.is_none()).await;
     assert!(bed.objects("shop").get("mailer").await.unwrap().metadata.deletion_timestamp.is_some());
-    grant(&bed, "deploy/base/rbac.yaml", "").await;
+    grant(&bed, "deploy/overlays/cluster-wide/rbac.yaml", "").await;
     eventually("the namespace to be gone", Duration::from_mins(4), async || {
         Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
     })

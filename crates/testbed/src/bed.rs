@@ -24,11 +24,15 @@ const ACCOUNT: (&str, &str) = ("ses-smtp-operator", "ses-smtp-operator");
 /// the kind at once.
 const CRD: &str = "crds/sessmtpcredentials.ses-smtp.dev.yaml";
 /// The operator's rights in the whole cluster.
-const RIGHTS: &str = "deploy/base/rbac.yaml";
+const RIGHTS: &str = "deploy/overlays/cluster-wide/rbac.yaml";
 /// Manifests that are applied besides, in order. The Deployment is applied too: the API server checks it,
 /// and without a controller for it no pod comes.
-const MANIFESTS: [&str; 3] =
-    ["deploy/base/namespace.yaml", "deploy/base/serviceaccount.yaml", "deploy/base/deployment.yaml"];
+const MANIFESTS: [&str; 4] = [
+    "deploy/base/namespace.yaml",
+    "deploy/base/serviceaccount.yaml",
+    "deploy/base/lease.yaml",
+    "deploy/base/deployment.yaml",
+];
 /// Calls that are about the account or the caller and about no user.
 const LOOKS: [&str; 5] = [
     "GetCallerIdentity",
