@@ -36,9 +36,18 @@ const fn variant(
 }
 
 const ROLE: &str = "aws.webIdentity.roleArn=arn:aws:iam::123456789012:role/ses-smtp-operator";
+const SHOP: &str = "settings.watchNamespaces={shop},settings.clusterId=production,crds.install=false";
 
-pub const VARIANTS: [Variant; 7] = [
+pub const VARIANTS: [Variant; 10] = [
     variant("cluster-wide", "cluster-wide", &[], &[]),
+    variant("namespaced", "namespaced", &[], &[SHOP]),
+    variant("no-secret-watch", "cluster-wide", &["no-secret-watch"], &["settings.watchSecrets=false"]),
+    variant(
+        "namespaced-no-secret-watch",
+        "namespaced",
+        &["no-secret-watch"],
+        &[SHOP, "settings.watchSecrets=false"],
+    ),
     variant("network-policy", "cluster-wide", &["network-policy"], &["networkPolicy.enabled=true"]),
     variant("prometheus", "cluster-wide", &["prometheus"], &["prometheus.enabled=true"]),
     variant("web-identity", "cluster-wide", &["web-identity"], &[ROLE]),
@@ -46,9 +55,16 @@ pub const VARIANTS: [Variant; 7] = [
     variant("two-replicas", "cluster-wide", &["two-replicas"], &["replicas=2"]),
     variant(
         "everything",
-        "cluster-wide",
-        &["network-policy", "prometheus", "web-identity", "admission-policy", "two-replicas"],
-        &[ROLE, "networkPolicy.enabled=true,prometheus.enabled=true,admissionPolicy.enabled=true,replicas=2"],
+        "namespaced",
+        &[
+            "no-secret-watch",
+            "network-policy",
+            "prometheus",
+            "web-identity",
+            "admission-policy",
+            "two-replicas",
+        ],
+        &[SHOP, ROLE, "settings.watchSecrets=false,networkPolicy.enabled=true,prometheus.enabled=true,admissionPolicy.enabled=true,replicas=2"],
     ),
 ];
 

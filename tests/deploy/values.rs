@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::render::{HELMS, Tools, root};
 
 /// Values that are refused, and a part of what is said.
-const REFUSED: [[&str; 2]; 12] = [
+const REFUSED: [[&str; 2]; 13] = [
     ["replica=2", "replica"],
     ["image.name=x", "name"],
     ["settings.allowedRegion={a}", "allowedRegion"],
-    ["settings.allowedRegions=shop", "allowedRegions"],
+    ["settings.watchNamespaces=shop", "watchNamespaces"],
+    ["settings.watchNamespaces={shop}", "settings.watchNamespaces needs settings.clusterId"],
     ["settings.leaderElect=false,replicas=2", "only one may run"],
     ["settings.concurrency=many", "concurrency"],
     ["settings.verifyLogin=never", "verifyLogin"],

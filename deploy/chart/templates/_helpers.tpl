@@ -44,6 +44,40 @@ labels:
   {{- include "operator.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* The namespaces that are watched, as a list in JSON; empty: all. */}}
+{{- define "operator.namespaces" -}}
+{{- $given := .Values.settings.watchNamespaces }}
+{{- if and $given (not .Values.settings.clusterId) }}
+{{- fail "settings.watchNamespaces needs settings.clusterId: a name for this cluster in paths and tags of IAM users" }}
+{{- end }}
+{{- $given | default list | uniq | toJson }}
+{{- end }}
+
+{{/* What may be done with Secrets: list and watch only where they are watched. */}}
+{{- define "operator.secret-verbs" -}}
+{{- if eq (toString .Values.settings.watchSecrets) "false" -}}
+[get, create, update, patch]
+{{- else -}}
+[get, list, watch, create, update, patch]
+{{- end }}
+{{- end }}
+
+{{/* Rules that hold wherever objects are watched. */}}
+{{- define "operator.rules" -}}
+- apiGroups: [ses-smtp.dev]
+  resources: [sessmtpcredentials]
+  verbs: [get, list, watch, patch]
+- apiGroups: [ses-smtp.dev]
+  resources: [sessmtpcredentials/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: {{ include "operator.secret-verbs" . }}
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
 {{/* The binding of a role of the operator's name to its service account. Takes: root, kind. */}}
 {{- define "operator.binding" -}}
 roleRef:
