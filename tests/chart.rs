@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use ses_smtp_operator::process::RunSettings;
 
 /// Files of the chart, and what each is a copy of: a chart can't reach beyond its folder.
-const COPIES: [[&str; 2]; 3] = [
+const COPIES: [[&str; 2]; 4] = [
     ["crd.yaml", "crds/sessmtpcredentials.ses-smtp.dev.yaml"],
     ["admission-operator.yaml", "deploy/components/admission-policy/operator.yaml"],
+    ["prometheusrule.yaml", "deploy/prometheus/prometheusrule.yaml"],
     ["admission-records.yaml", "deploy/components/admission-policy/records.yaml"],
 ];
 const SCHEMA: &str = "deploy/chart/values.schema.json";
