@@ -64,7 +64,11 @@ pub const VARIANTS: [Variant; 10] = [
             "admission-policy",
             "two-replicas",
         ],
-        &[SHOP, ROLE, "settings.watchSecrets=false,networkPolicy.enabled=true,prometheus.enabled=true,admissionPolicy.enabled=true,replicas=2"],
+        &[
+            SHOP,
+            ROLE,
+            "settings.watchSecrets=false,networkPolicy.enabled=true,prometheus.enabled=true,admissionPolicy.enabled=true,replicas=2",
+        ],
     ),
 ];
 

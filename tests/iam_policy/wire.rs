@@ -55,9 +55,10 @@ impl Call {
                 }
             }};
         }
-        match self.service {
-            "sts" => send!(aws_sdk_sts, get_caller_identity),
-            _ => send!(aws_sdk_iam, generate_credential_report),
+        if self.service == "sts" {
+            send!(aws_sdk_sts, get_caller_identity)
+        } else {
+            send!(aws_sdk_iam, generate_credential_report)
         }
     }
 }

@@ -29,10 +29,11 @@ const AUDIENCE: &str = "pods.eks.amazonaws.com";
 pub(super) async fn answer(shared: &Arc<Shared>, message: &Message) -> Answer {
     shared.latency(ACTION).await;
     let world = &mut *shared.lock();
+    let request_id = world.ids.request_id();
     let fault = world.strike(ACTION, None);
     let outcome = match &fault {
         Some(FaultKind::LostRequest) => {
-            note(shared, world, "lost", fault.as_ref());
+            note(shared, world, &request_id, "lost", fault.as_ref());
             return Answer::Drop;
         }
         Some(FaultKind::ErrorBefore { status, code }) => {
@@ -44,8 +45,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, message: &Message) -> Answer {
         Ok(body) => (200, body.clone()),
         Err(error) => (error.status, error.message.clone()),
     };
-    note(shared, world, outcome.as_ref().map_or_else(|error| error.code.as_ref(), |_| "ok"), fault.as_ref());
-    let request_id = world.ids.request_id();
+    let told = outcome.as_ref().map_or_else(|error| error.code.as_ref(), |_| "ok");
+    note(shared, world, &request_id, told, fault.as_ref());
     Answer::Reply(Reply { status, content_type: "application/json", body, request_id })
 }
 
@@ -90,7 +91,7 @@ fn body(session: &Session) -> String {
     .to_string()
 }
 
-fn note(shared: &Shared, world: &mut World, outcome: &str, fault: Option<&FaultKind>) {
+fn note(shared: &Shared, world: &mut World, request_id: &str, outcome: &str, fault: Option<&FaultKind>) {
     let record = Record {
         sequence: 0,
         time: shared.now(),
@@ -102,6 +103,7 @@ fn note(shared: &Shared, world: &mut World, outcome: &str, fault: Option<&FaultK
         outcome: outcome.to_owned(),
         executed: fault.is_none(),
         fault: fault.map(|fault| format!("{fault:?}")),
+        request_id: Some(request_id.to_owned()),
     };
     shared.note_in(world, record);
 }
