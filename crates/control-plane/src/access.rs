@@ -98,6 +98,17 @@ impl ControlPlane {
         certificate_kubeconfig(&self.url(), self.ca_pem(), &self.pki().admin)
     }
 
+    /// Kubeconfig text of a user with a client certificate, such as a component of Kubernetes or a node.
+    pub fn user_kubeconfig_yaml(&self, user: &str, group: Option<&str>) -> Result<String, Error> {
+        let pair = self.pki().client(user, group)?;
+        Ok(certificate_kubeconfig(&self.url(), self.ca_pem(), &pair))
+    }
+
+    /// A certificate for a server at these names or addresses, of the authority that signed the API server's.
+    pub fn serving_certificate(&self, name: &str, names: &[&str]) -> Result<Pair, Error> {
+        self.pki().serving(name, names)
+    }
+
     /// A token of an existing service account, valid for a day.
     pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String, Error> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin_client()?, namespace);

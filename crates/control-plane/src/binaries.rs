@@ -12,7 +12,7 @@ use std::{
 
 use crate::Error;
 
-/// Version of kube-apiserver and kube-controller-manager that is built; `go/go.mod` pins the same.
+/// Version of kube-apiserver and everything else of Kubernetes that is built; `go/go.mod` pins the same.
 pub const KUBERNETES_VERSION: &str = "1.36.3";
 /// Version of etcd that is built; `go/go.mod` pins the same.
 pub const ETCD_VERSION: &str = "3.6.8";
@@ -23,7 +23,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// Lines of a failed build that are shown.
 const ERROR_LINES: usize = 40;
 
-/// A program of the control plane.
+/// A program of the control plane, or of a node that joins it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// The store.
@@ -32,11 +32,19 @@ pub enum Tool {
     ApiServer,
     /// Garbage collection, namespace deletion, service accounts.
     ControllerManager,
+    /// Gives pods a node.
+    Scheduler,
+    /// Runs a node's pods.
+    Kubelet,
+    /// The command line.
+    Kubectl,
 }
 
 impl Tool {
-    /// All of them, quickest build first.
+    /// Those of a control plane, quickest build first.
     pub const ALL: [Self; 3] = [Self::Etcd, Self::ApiServer, Self::ControllerManager];
+    /// What a node needs beside a control plane.
+    pub const OF_NODE: [Self; 3] = [Self::Scheduler, Self::Kubelet, Self::Kubectl];
 
     /// File name of the program.
     pub const fn name(self) -> &'static str {
@@ -44,6 +52,9 @@ impl Tool {
             Self::Etcd => "etcd",
             Self::ApiServer => "kube-apiserver",
             Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Kubectl => "kubectl",
         }
     }
 
@@ -53,6 +64,9 @@ impl Tool {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::ApiServer => "k8s.io/kubernetes/cmd/kube-apiserver",
             Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Development only: a real etcd, kube-apiserver and, on request, kube-controller-manager on loopback, for tests,
-//! the demo and benchmarks; and a proxy before them that makes chosen calls fail.
+//! the demo and benchmarks; and a proxy before them that makes chosen calls fail. A node can join
+//! ([`Builder::for_nodes`]): the crate `node` has one.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), control_plane::Error> {
@@ -28,5 +29,8 @@ pub use access::client_from_kubeconfig;
 pub use apply::apply_yaml;
 pub use binaries::{ETCD_VERSION, KUBERNETES_VERSION, Tool, locate};
 pub use error::Error;
+pub use pki::Pair;
 pub use plane::{Builder, ControlPlane};
+pub use process::{Attached, Folder, Server};
 pub use proxy::FaultProxy;
+pub use wait::Deadline;

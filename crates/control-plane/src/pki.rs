@@ -1,5 +1,6 @@
 //! The control plane's own small PKI: one authority, a serving certificate, client certificates for the admin and
-//! the controller manager, and the key that signs service account tokens. Made anew for each control plane.
+//! the controller manager, and the key that signs service account tokens. Made anew for each control plane. What joins
+//! later gets its certificates from the same authority.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -21,8 +22,10 @@ const SERVER_NAMES: [&str; 7] = [
 
 /// A certificate and its key, both PEM.
 #[derive(Clone)]
-pub(crate) struct Pair {
+pub struct Pair {
+    /// The certificate.
     pub certificate: String,
+    /// Its private key.
     pub key: String,
 }
 
@@ -34,6 +37,7 @@ pub(crate) struct Pki {
     pub controller_manager: Pair,
     pub service_account_key: String,
     pub service_account_public_key: String,
+    issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Pki {
@@ -46,12 +50,24 @@ impl Pki {
         let authority = CertifiedIssuer::self_signed(authority_params()?, KeyPair::generate()?)?;
         Ok(Self {
             authority: authority.as_ref().pem(),
-            server: pair(&authority, server_params()?)?,
+            server: pair(&authority, server_params("kube-apiserver", SERVER_NAMES.map(str::to_owned))?)?,
             admin: pair(&authority, client_params("admin", Some("system:masters"))?)?,
             controller_manager: pair(&authority, client_params("system:kube-controller-manager", None)?)?,
             service_account_key: tokens.serialize_pem(),
             service_account_public_key: tokens.public_key_pem(),
+            issuer: authority,
         })
+    }
+
+    /// A client certificate.
+    pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Result<Pair, Error> {
+        client_params(user, group).and_then(|params| pair(&self.issuer, params)).map_err(Error::certificate)
+    }
+
+    /// A serving certificate for names or addresses.
+    pub(crate) fn serving(&self, name: &str, names: &[&str]) -> Result<Pair, Error> {
+        let names = names.iter().map(|name| (*name).to_owned());
+        server_params(name, names).and_then(|params| pair(&self.issuer, params)).map_err(Error::certificate)
     }
 }
 
@@ -73,9 +89,12 @@ fn authority_params() -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-fn server_params() -> Result<CertificateParams, rcgen::Error> {
-    let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
-    params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+fn server_params(
+    name: &str,
+    names: impl IntoIterator<Item = String>,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names.into_iter().collect::<Vec<_>>())?;
+    params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
 }

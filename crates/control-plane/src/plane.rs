@@ -1,6 +1,7 @@
 //! Starting a control plane and keeping it alive. What a running one offers is in `access`, `apply` and `audit`.
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -64,6 +65,15 @@ impl Builder {
         self
     }
 
+    /// For a cluster that a node joins: the API server listens at port 443 of `address`, which an interface of this
+    /// machine must have, knows the rights of nodes and calls kubelets, and the controller manager runs all its controllers. With the first
+    /// address of the service range, 10.96.0.1, the Service `kubernetes` leads to the API server without kube-proxy.
+    #[must_use]
+    pub fn for_nodes(mut self, address: Ipv4Addr) -> Self {
+        self.extras.for_nodes = Some(address);
+        self.controller_manager()
+    }
+
     /// How long each server may take to get ready; 90 s if not set. Building the programs does not count.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -92,7 +102,7 @@ impl Builder {
             plane.apply_yaml(yaml).await?;
         }
         if let Some(program) = &programs.controller_manager {
-            plane.start_controller_manager(program, self.timeout).await?;
+            plane.start_controller_manager(program, self.timeout, self.extras.for_nodes.is_some()).await?;
         }
         Ok(plane)
     }
@@ -122,9 +132,9 @@ impl Builder {
         pki: &Pki,
         etcd: &mut Server,
     ) -> Result<(Server, Config), Error> {
-        let port = servers::free_port()?;
-        let mut server = servers::start_api_server(program, folder, port, &self.extras)?;
-        let url = format!("https://127.0.0.1:{port}");
+        let address = self.extras.address()?;
+        let mut server = servers::start_api_server(program, folder, address, &self.extras)?;
+        let url = format!("https://{address}");
         let config =
             access::config(&access::certificate_kubeconfig(&url, &pki.authority, &pki.admin)).await?;
         let client = access::client(config.clone())?;
@@ -134,7 +144,7 @@ impl Builder {
             Ok(ready(&client).await)
         });
         let outcome = ready.await;
-        outcome.map_err(|error| with_log(error, &server))?;
+        outcome.map_err(|error| server.with_log(error))?;
         Ok((server, config))
     }
 }
@@ -166,15 +176,6 @@ impl Programs {
 async fn ready(client: &Client) -> Result<(), String> {
     let request = Request::get("/readyz?verbose").body(Vec::new()).map_err(|error| error.to_string())?;
     client.request_text(request).await.map(drop).map_err(|error| error.to_string())
-}
-
-fn with_log(error: Error, server: &Server) -> Error {
-    match error {
-        Error::Deadline { what, waited, last, .. } => {
-            Error::Deadline { what, waited, last, log: server.log_tail() }
-        }
-        other => other,
-    }
 }
 
 /// A running etcd, kube-apiserver and perhaps kube-controller-manager. Dropping it ends them and removes their folder;
@@ -223,15 +224,21 @@ impl ControlPlane {
     }
 
     /// The controllers start together, so the first `default` account shows that they have started.
-    async fn start_controller_manager(&mut self, program: &Path, timeout: Duration) -> Result<(), Error> {
-        let mut server = servers::start_controller_manager(program, &self.folder, &self.pki, &self.url())?;
+    async fn start_controller_manager(
+        &mut self,
+        program: &Path,
+        timeout: Duration,
+        nodes: bool,
+    ) -> Result<(), Error> {
+        let mut server =
+            servers::start_controller_manager(program, &self.folder, &self.pki, &self.url(), nodes)?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.admin_client()?, "default");
         let started = Deadline::after(timeout).until("the service account default/default", async || {
             server.check()?;
             Ok(accounts.get_metadata("default").await)
         });
         let outcome = started.await;
-        outcome.map_err(|error| with_log(error, &server))?;
+        outcome.map_err(|error| server.with_log(error))?;
         self.controller_manager = Some(server);
         Ok(())
     }

@@ -30,13 +30,19 @@ kill -KILL "$watcher" 2>/dev/null
 exit "$code"
 "#;
 
-/// Removes the folder `$1` when stdin closes. Repeats, because dying servers may still write to it.
+/// Removes its arguments when stdin closes: folders, and trees of cgroups, of which only the folders can be removed.
+/// Repeats, because dying servers may still write to them.
 const CLEAN: &str = r#"
 read -r _
-tries=0
-while rm -rf -- "$1" 2>/dev/null; [ -e "$1" ] && [ "$tries" -lt 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.05
+for folder in "$@"; do
+    tries=0
+    while case "$folder" in
+        /sys/fs/cgroup/*) find "$folder" -depth -type d -exec rmdir {} + ;;
+        *) rm -rf -- "$folder" ;;
+    esac 2>/dev/null; [ -e "$folder" ] && [ "$tries" -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.05
+    done
 done
 "#;
 
@@ -62,8 +68,27 @@ impl Drop for Shell {
     }
 }
 
+/// A program that shares this process's outputs; killed when dropped, and when this process ends.
+pub struct Attached(Shell);
+
+impl Attached {
+    /// Starts it.
+    pub fn spawn(program: &Path, arguments: &[String]) -> Result<Self, Error> {
+        let all: Vec<&OsStr> =
+            [program.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new)).collect();
+        Shell::spawn(SUPERVISE, &all, Stdio::inherit(), Stdio::inherit()).map(Self)
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> Result<ExitStatus, Error> {
+        // Waiting would close the pipe, which is the sign to kill it.
+        let _pipe = self.0.0.stdin.take();
+        self.0.0.wait().map_err(Error::io(|| "wait for a program".to_owned()))
+    }
+}
+
 /// A running server; dropping it kills it and waits for its end.
-pub(crate) struct Server {
+pub struct Server {
     name: &'static str,
     shell: Shell,
     log: PathBuf,
@@ -71,12 +96,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `program`, with both outputs in `log`.
-    pub(crate) fn spawn(
-        name: &'static str,
-        program: &Path,
-        flags: &[String],
-        log: PathBuf,
-    ) -> Result<Self, Error> {
+    pub fn spawn(name: &'static str, program: &Path, flags: &[String], log: PathBuf) -> Result<Self, Error> {
         let failed = || format!("write {}", log.display());
         let output = fs::File::create(&log).map_err(Error::io(failed))?;
         let errors = output.try_clone().map_err(Error::io(failed))?;
@@ -87,7 +107,7 @@ impl Server {
     }
 
     /// An error with the end of its log if the server has ended.
-    pub(crate) fn check(&mut self) -> Result<(), Error> {
+    pub fn check(&mut self) -> Result<(), Error> {
         match self.shell.0.try_wait().map_err(Error::io(|| format!("ask for the state of {}", self.name)))? {
             Some(status) => Err(self.exited(status)),
             None => Ok(()),
@@ -98,8 +118,19 @@ impl Server {
         Error::Exited { name: self.name, status, log: self.log_tail() }
     }
 
+    /// A missed deadline with the end of the log; any other error as it is.
+    #[must_use]
+    pub fn with_log(&self, error: Error) -> Error {
+        match error {
+            Error::Deadline { what, waited, last, .. } => {
+                Error::Deadline { what, waited, last, log: self.log_tail() }
+            }
+            other => other,
+        }
+    }
+
     /// The end of the log; whatever prevents reading it is said in its place.
-    pub(crate) fn log_tail(&self) -> String {
+    pub fn log_tail(&self) -> String {
         tail(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 }
@@ -114,31 +145,40 @@ fn tail(path: &Path) -> std::io::Result<String> {
 }
 
 /// A temporary folder that is removed when this is dropped or this process ends.
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     _cleaner: Shell,
 }
 
 impl Folder {
     pub(crate) fn create() -> Result<Self, Error> {
-        let made = tempfile::Builder::new().prefix("control-plane-").tempdir();
+        Self::with_others("control-plane-", &[])
+    }
+
+    /// Such a folder, whose name begins with `prefix`, and whose end takes other folders along: trees of cgroups too,
+    /// which hold files that can't be removed and go with their folders.
+    pub fn with_others(prefix: &str, others: &[PathBuf]) -> Result<Self, Error> {
+        let made = tempfile::Builder::new().prefix(prefix).tempdir();
         // The cleaner removes it instead: it also does so after a kill -9.
         let path = made.map_err(Error::io(|| "make a temporary folder".to_owned()))?.keep();
-        let cleaner = Shell::spawn(CLEAN, &[path.as_os_str()], Stdio::null(), Stdio::null())?;
+        let all: Vec<&OsStr> =
+            [path.as_os_str()].into_iter().chain(others.iter().map(|other| other.as_os_str())).collect();
+        let cleaner = Shell::spawn(CLEAN, &all, Stdio::null(), Stdio::null())?;
         Ok(Self { path, _cleaner: cleaner })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Path of `name` in the folder, as text for a flag.
-    pub(crate) fn join(&self, name: &str) -> String {
+    pub fn join(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
     }
 
     /// Writes a file that only this user can read.
-    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
         use std::{io::Write, os::unix::fs::OpenOptionsExt};
         let path = self.path.join(name);
         let mut options = fs::OpenOptions::new();

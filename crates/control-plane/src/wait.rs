@@ -11,19 +11,20 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A point in time by which something must have happened.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     started: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    pub(crate) fn after(limit: Duration) -> Self {
+    /// So long from now.
+    pub fn after(limit: Duration) -> Self {
         Self { started: Instant::now(), limit }
     }
 
     /// Asks until `ask` answers with a value, pausing longer each time; an `Err(text)` of the inner kind means "not
     /// yet, because", a fatal error ends the wait.
-    pub(crate) async fn until<T, Why: Display>(
+    pub async fn until<T, Why: Display>(
         self,
         what: &str,
         mut ask: impl AsyncFnMut() -> Result<Result<T, Why>, Error>,
