@@ -1,6 +1,7 @@
 //! What a double is started with.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -169,6 +170,8 @@ pub struct Config {
     pub ses: Ses,
     /// Where journal lines go besides memory.
     pub journal_file: Option<PathBuf>,
+    /// Address that everything listens at; the certificate of the SMTP endpoints names it.
+    pub address: Ipv4Addr,
     /// Port of the HTTP side; 0 takes a free one.
     pub port: u16,
 }
@@ -188,6 +191,7 @@ impl Default for Config {
             settings: Settings::default(),
             ses: Ses::default(),
             journal_file: None,
+            address: Ipv4Addr::LOCALHOST,
             port: 0,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::iam::Params;
 use crate::journal::Record;
 use crate::smtp::{self, Endpoint, Login, Mail};
 use crate::snapshot::{self, UserSnapshot};
-use crate::tls::Tls;
+use crate::tls::{LOCALHOST, Tls};
 use crate::web_identity::Provider;
 use crate::world::Shared;
 
@@ -63,13 +62,13 @@ pub struct Double {
 }
 
 impl Double {
-    /// Starts all listeners on loopback.
+    /// Starts all listeners, on loopback unless the configuration names another address.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let tls = Tls::new()?;
+        let tls = Tls::new(config.address)?;
         let default_account = config.callers.first().map(|c| c.account.clone()).unwrap_or_default();
         let shared = Arc::new(Shared::new(config)?);
         let mut tasks = JoinSet::new();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, shared.config.port)).await?;
+        let listener = TcpListener::bind((shared.config.address, shared.config.port)).await?;
         let port = listener.local_addr()?.port();
         let served = Arc::clone(&shared);
         tasks.spawn(async move { match http::serve(listener, served).await {} });
@@ -84,7 +83,7 @@ impl Double {
 
     /// The address of IAM, STS and the control endpoint, for `AWS_ENDPOINT_URL_IAM` and `AWS_ENDPOINT_URL_STS`.
     pub fn iam_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.shared.config.address, self.port)
     }
 
     /// The certificate of the authority that signed the SMTP endpoints' certificate.
@@ -99,10 +98,12 @@ impl Double {
 
     /// The operator's endpoints file: Region to host and ports.
     pub fn endpoints_yaml(&self) -> String {
+        let address = self.shared.config.address;
+        let host = if address.is_loopback() { LOCALHOST.to_owned() } else { address.to_string() };
         let line = |mut text: String, (region, ports): (&String, &SmtpPorts)| {
             let SmtpPorts { starttls, tls } = ports;
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{region}: {{host: localhost, starttls: [{starttls}], tls: [{tls}]}}");
+            let _ = writeln!(text, "{region}: {{host: {host}, starttls: [{starttls}], tls: [{tls}]}}");
             text
         };
         self.smtp.iter().fold(String::new(), line)
@@ -289,7 +290,7 @@ async fn start_smtp(
     implicit: bool,
     tasks: &mut JoinSet<()>,
 ) -> Result<u16, StartError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = TcpListener::bind((shared.config.address, 0)).await?;
     let port = listener.local_addr()?.port();
     let endpoint = Endpoint {
         shared: Arc::clone(shared),

@@ -1,5 +1,6 @@
 //! A certificate authority made at start, and a server certificate for this machine signed by it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -10,6 +11,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::StartError;
 
+/// The name of this machine, where the double listens on loopback.
+pub(crate) const LOCALHOST: &str = "localhost";
+
 /// The authority's certificate in PEM, and what servers accept connections with.
 pub(crate) struct Tls {
     pub(crate) ca_pem: String,
@@ -17,10 +21,10 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn new() -> Result<Self, StartError> {
+    pub(crate) fn new(address: Ipv4Addr) -> Result<Self, StartError> {
         let authority = CertifiedIssuer::self_signed(authority()?, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = vec![LOCALHOST.to_owned(), address.to_string()];
         let leaf = CertificateParams::new(names)?.signed_by(&key, &authority)?;
         let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(StartError::Key)?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

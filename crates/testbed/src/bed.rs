@@ -94,6 +94,11 @@ impl Bed {
         for manifest in MANIFESTS.into_iter().chain(rbac) {
             plane.apply_yaml(&text(&root().join(manifest))?).await?;
         }
+        Self::on(plane, aws, scale, cluster)
+    }
+
+    /// A bed on a control plane that runs already and that somebody else puts the operator on, as `cluster`.
+    pub fn on(plane: ControlPlane, aws: Double, scale: f64, cluster: String) -> Result<Self, Error> {
         let folder = TempDir::with_prefix("testbed-").map_err(Error::io("make a folder"))?;
         Ok(Self { client: plane.admin_client()?, plane, aws, scale, cluster, folder })
     }
