@@ -11,7 +11,7 @@ TOOLS := target/tools
 FUZZ_CASES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help check test test-full measure demo generate deny fuzz moto iam health chart consumers metrics image image-push image-reproducible image-test sbom need-cargo need-go need-go-itself
+.PHONY: help check test test-full measure demo generate deny fuzz moto iam health chart consumers metrics image image-push image-reproducible image-test sbom node-test need-cargo need-go need-go-itself
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ sbom: need-cargo ## A list of everything that is in the image, in CycloneDX
 
 metrics: need-cargo need-go need-go-itself ## Alert rules, dashboard and their queries, with a real Prometheus
 	tests/prometheus/run.sh
+
+node-test: need-cargo need-go ## The operator as a pod on a real node, and pods that send mail; root, packages by crates/node/install.sh
+	crates/node/run.sh
 
 need-cargo:
 	@command -v $(CARGO) >/dev/null \
