@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds static programs and tells the operator's story on a real node: `make node-test`.
+# Builds images and tells the operator's story on a real node: `make node-test`.
 #
 #   KEEP  1: the node stays at the end, until Ctrl-C
+#   HELM  a helm to install the chart with; default: one is built where the project has tools for its chart
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
@@ -14,14 +15,26 @@ if ! missing=$("$story" machine); then
   exit 0
 fi
 
+programs=$target/node
+mkdir -p "$programs"
+
+# The project's own image, of a program whose overlaps don't take hours. It is taken away again from where
+# `make image-push` looks.
+program=$(PROFILE=dev FEATURES=scaled-time deploy/image/program.sh)
+strip -o "$programs/ses-smtp-operator" "$program"
+BINARY=$programs/ses-smtp-operator IMAGE=localhost/ses-smtp-operator TAG=node ALLOW_SCALED_TIME=1 deploy/image/build.sh
+mv target/image/image.tar "$programs/operator.tar"
+rm -f target/image/name target/image/digest
+
 # The machine's own triple is named so that the flags reach no build script and no macro.
 triple=$(rustc -vV | sed -n 's/^host: //p')
 flags=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUSTFLAGS
-env "$flags=-C target-feature=+crt-static" cargo build --target "$triple" \
-  --package ses-smtp-operator --package mailer --features ses-smtp-operator/scaled-time
-export NODE_PROGRAMS=$target/node
-for program in ses-smtp-operator mailer; do
-  install -D --strip --mode 755 "$target/$triple/debug/$program" "$NODE_PROGRAMS/$program"
-done
+env "$flags=-C target-feature=+crt-static" cargo build --target "$triple" --package mailer
+strip -o "$programs/mailer" "$target/$triple/debug/mailer"
 
-exec "$story"
+if [ -z "${HELM:-}" ] && [ -d deploy/tools ]; then
+  export HELM=$target/tools/helm
+  (cd deploy/tools && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$HELM" helm.sh/helm/v4/cmd/helm)
+fi
+
+NODE_PROGRAMS=$programs exec "$story"

@@ -8,7 +8,7 @@ use testbed::{Error, SOON, eventually};
 
 use crate::programs::MAILER;
 use crate::stage::Stage;
-use crate::tell::ensure;
+use crate::tell::{ensure, fact};
 
 /// The namespace of the applications.
 pub(crate) const SHOP: &str = "shop";
@@ -129,6 +129,18 @@ spec:
         })
         .await
     }
+}
+
+/// What each application has sent, and what failed.
+pub(crate) async fn counts(stage: &Stage) -> Result<(), Error> {
+    for app in APPS {
+        let (sent, failed) = (app.mails(stage).len(), app.failures(stage).await?.len());
+        fact(&format!(
+            "{:<6} accepted mails {sent:>5}   failed sends of its present pod {failed:>3}",
+            app.name()
+        ));
+    }
+    Ok(())
 }
 
 fn variable(key: &str) -> String {

@@ -10,6 +10,7 @@ mod install;
 mod killed;
 mod operator;
 mod programs;
+mod rotation;
 mod stage;
 mod story;
 mod tell;

@@ -1,24 +1,14 @@
 //! The story: what happens, in order, and what has to come of it.
 
-use std::time::Duration;
-
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use testbed::{Error, SOON, eventually};
-use tokio::time::timeout;
 
-use crate::apps::{APPS, App, CREDENTIAL, SHOP};
+use crate::apps::{APPS, App, CREDENTIAL, SHOP, counts};
 use crate::install::{Install, OPERATOR_NAME};
 use crate::operator;
-use crate::stage::{REGION, SCALE, Stage};
+use crate::rotation::{overlap_ended, restarted, rotated};
+use crate::stage::{REGION, Stage};
 use crate::tell::{ensure, fact, step};
-
-/// The overlap of the rotation, before scaling.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
-/// A key that nobody saw published has to be two minutes old before another takes its place.
-const REPLACED: Duration = Duration::from_mins(4);
-/// The end of a key that is used all the time: three overlaps, and some time for a busy machine.
-const BRAKED: Duration = Duration::from_mins(3);
 
 /// Everything, on one node.
 pub(crate) async fn all(cgroup: &str) -> Result<(), Error> {
@@ -102,121 +92,6 @@ fn credential(namespace: &str) -> String {
             "{{region: {REGION}, policy: {{fromAddresses: ['*@shop.example.com']}}, rotation: {{overlap: 15m}}}}"
         ),
     )
-}
-
-/// What each application has sent, and what failed.
-async fn counts(stage: &Stage) -> Result<(), Error> {
-    for app in APPS {
-        let (sent, failed) = (app.mails(stage).len(), app.failures(stage).await?.len());
-        fact(&format!(
-            "{:<6} accepted mails {sent:>5}   failed sends of its present pod {failed:>3}",
-            app.name()
-        ));
-    }
-    Ok(())
-}
-
-/// A rotation that has been published.
-struct Rotation {
-    old: String,
-    new: String,
-    superseded: Timestamp,
-    /// Failed sends of each application before it.
-    failures: [usize; 2],
-}
-
-/// Rotates by trigger; the operator is killed while it makes the new key.
-async fn rotated(stage: &Stage) -> Result<Rotation, Error> {
-    step("Rotating by trigger, and killing the operator's process as soon as IAM has made the new key");
-    let failures = [App::Volume.failures(stage).await?.len(), App::Env.failures(stage).await?.len()];
-    let old = stage.bed.credential(SHOP, CREDENTIAL).await?.username;
-    let mints =
-        |count: u64| move |aws: &aws_double::Double| aws.counts().get("CreateAccessKey") > Some(&count);
-    let before = stage.bed.aws.counts().get("CreateAccessKey").copied().unwrap_or_default();
-    let patch = r#"{"spec":{"rotation":{"trigger":"2026-11"}}}"#;
-    stage.kubectl(&["-n", SHOP, "patch", "smtpcred", CREDENTIAL, "--type", "merge", "-p", patch]).await?;
-    let minted = timeout(SOON, stage.bed.aws.until(mints(before))).await;
-    minted.map_err(|_| Error::Wrong("no new key was made".to_owned()))?;
-    operator::killed(stage).await?;
-    let published = published(stage, &old).await?;
-    let rotation = Rotation { old, failures, ..published };
-    fact(&format!("{} replaces {} since {}", rotation.new, rotation.old, rotation.superseded));
-    both_work(stage, &rotation).await?;
-    Ok(rotation)
-}
-
-async fn published(stage: &Stage, old: &str) -> Result<Rotation, Error> {
-    let secrets = stage.bed.secrets(SHOP);
-    eventually("another key in the Secret", REPLACED, async || {
-        let secret = secrets.get(CREDENTIAL).await?;
-        let annotation = |name: &str| secret.annotations().get(name).cloned().unwrap_or_default();
-        let new = annotation("ses-smtp.dev/access-key-id");
-        let superseded = annotation("ses-smtp.dev/superseded-at").parse().ok();
-        let rotation =
-            |superseded| Rotation { old: String::new(), new: new.clone(), superseded, failures: [0; 2] };
-        Ok(superseded.filter(|_| new != old).map(rotation))
-    })
-    .await
-}
-
-/// The volume follows by itself; the environment has the old key, which works on.
-async fn both_work(stage: &Stage, rotation: &Rotation) -> Result<(), Error> {
-    App::Volume.goes_on(stage, &rotation.new).await?;
-    App::Env.goes_on(stage, &rotation.old).await?;
-    for (app, before) in APPS.into_iter().zip(rotation.failures) {
-        app.failed_no_more_than(stage, before).await?;
-    }
-    let late = App::Env.mails(stage).iter().filter(|mail| mail.time > rotation.superseded).count();
-    fact(&format!("volume sent {} mails with the new key", App::Volume.sent_with(stage, &rotation.new)));
-    fact(&format!("env sent {late} mails with the old key since then"));
-    counts(stage).await
-}
-
-/// The old key ends although it is used: after three overlaps at the latest. Then a restart is needed.
-async fn overlap_ended(stage: &Stage, rotation: &Rotation) -> Result<(), Error> {
-    step("Waiting until the old key ends, which the environment's reader still uses");
-    let [volume, env] = rotation.failures;
-    let said = App::Env.fails(stage, env, BRAKED).await?;
-    fact(&format!("env: {said}"));
-    ensure(said.contains("535"), || said.clone())?;
-    let overlap = ses_smtp_core::time::shortened(OVERLAP, SCALE);
-    let refused = stage.bed.aws.logins().into_iter().find(|login| {
-        login.key.as_ref() == Some(&rotation.old) && !login.accepted() && login.time > rotation.superseded
-    });
-    let refused = refused.ok_or_else(|| Error::Wrong("no login was refused".to_owned()))?.time;
-    let lasted = refused.duration_since(rotation.superseded);
-    fact(&format!(
-        "the old key worked for {:.1} s more, {:.1} overlaps",
-        lasted.as_secs_f64(),
-        lasted.div_duration_f64(overlap)
-    ));
-    ensure(lasted >= overlap, || "the overlap was cut short".to_owned())?;
-    let events = stage.bed.events(SHOP).await?;
-    ensure(events.iter().any(|(reason, _)| reason == "OldKeyStillInUse"), || {
-        format!("no warning: {events:?}")
-    })?;
-    App::Volume.failed_no_more_than(stage, volume).await?;
-    counts(stage).await?;
-    restarted(stage, &rotation.new).await?;
-    soaked(stage).await
-}
-
-/// A restart gives the environment's reader the key that the Secret names.
-async fn restarted(stage: &Stage, key: &str) -> Result<(), Error> {
-    step("Restarting the environment's reader");
-    stage.kubectl(&["-n", SHOP, "rollout", "restart", "deployment/env"]).await?;
-    stage.rolled_out(SHOP, App::Env.name()).await?;
-    App::Env.goes_on(stage, key).await?;
-    App::Env.failed_no_more_than(stage, 0).await?;
-    counts(stage).await
-}
-
-/// The old key is deleted after the soak.
-async fn soaked(stage: &Stage) -> Result<(), Error> {
-    let keys = || stage.bed.aws.users().into_iter().flat_map(|user| user.keys).count();
-    eventually("the old key to be deleted", BRAKED, async || Ok((keys() == 1).then_some(()))).await?;
-    fact("the old key is deleted: one key is left");
-    Ok(())
 }
 
 async fn secret_deleted(stage: &Stage) -> Result<(), Error> {
