@@ -88,7 +88,7 @@ sbom: need-cargo ## A list of everything that is in the image, in CycloneDX
 metrics: need-cargo need-go need-go-itself ## Alert rules, dashboard and their queries, with a real Prometheus
 	tests/prometheus/run.sh
 
-node-test: need-cargo need-go ## The operator as a pod on a real node, and pods that send mail; root, packages by crates/node/install.sh
+node-test: need-cargo need-go need-go-itself ## The operator as a pod on a real node, and pods that send mail; root, packages by crates/node/install.sh
 	crates/node/run.sh
 
 need-cargo:

@@ -2,7 +2,7 @@
 # Builds images and tells the operator's story on a real node: `make node-test`.
 #
 #   KEEP  1: the node stays at the end, until Ctrl-C
-#   HELM  a helm to install the chart with; default: one is built where the project has tools for its chart
+#   HELM  a helm to install the chart with; default: the one that `make chart` builds as well
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
@@ -32,8 +32,8 @@ flags=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUSTFLAGS
 env "$flags=-C target-feature=+crt-static" cargo build --target "$triple" --package mailer
 strip -o "$programs/mailer" "$target/$triple/debug/mailer"
 
-if [ -z "${HELM:-}" ] && [ -d deploy/tools ]; then
-  export HELM=$target/tools/helm
+if [ -z "${HELM:-}" ]; then
+  export HELM=$PWD/target/tools/deploy/helm4
   (cd deploy/tools && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$HELM" helm.sh/helm/v4/cmd/helm)
 fi
 

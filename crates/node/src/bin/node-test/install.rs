@@ -14,13 +14,13 @@ use crate::tell::{fact, step};
 /// The operator's namespace, and the name of everything of it.
 pub(crate) const OPERATOR_NAME: &str = "ses-smtp-operator";
 
-/// What installs one operator for all namespaces: the first of these that there is.
-const MANIFESTS: [&str; 2] = ["deploy/overlays/cluster-wide", "deploy/base"];
+/// What installs one operator for all namespaces.
+const MANIFESTS: &str = "deploy/overlays/cluster-wide";
 
 /// A way to install it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
-    /// `kubectl apply -k`, with an overlay over the project's manifests.
+    /// `kubectl apply -k`, with an overlay over the project's own.
     Kustomize,
     /// `helm install` of the project's chart, by this helm.
     Helm(PathBuf),
@@ -72,16 +72,9 @@ fn overlay(stage: &Stage) -> Result<PathBuf, Error> {
     };
     write("endpoints.yaml", &stage.bed.aws.endpoints_yaml())?;
     write("ca.pem", stage.bed.aws.ca_pem())?;
-    let base = relative(&folder, &manifests()?)?;
+    let base = relative(&folder, &workspace()?.join(MANIFESTS))?;
     write("kustomization.yaml", &kustomization(&base, stage).to_string())?;
     Ok(folder)
-}
-
-/// The folder with the manifests.
-fn manifests() -> Result<PathBuf, Error> {
-    let workspace = workspace()?;
-    let found = MANIFESTS.iter().map(|folder| workspace.join(folder)).find(|folder| folder.is_dir());
-    found.ok_or_else(|| Error::Wrong(format!("none of {MANIFESTS:?} is there")))
 }
 
 /// JSON is YAML.
