@@ -48,7 +48,7 @@ async fn restored(bed: &Bed, name: &str, before: &k8s_openapi::api::core::v1::Se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_lives_its_whole_life_under_the_policies() {
-    let (bed, operator) = started(Options::default()).await;
+    let (bed, operator) = Box::pin(started(Options::default())).await;
     let spec = "{region: eu-central-1, deletionPolicy: Retain, rotation: {overlap: 15m}}";
     let object = bed.apply("shop", "mailer", spec).await.unwrap();
     bed.ready("shop", "mailer").await.unwrap();
@@ -119,7 +119,7 @@ async fn of_another_type(bed: &Bed) {
 /// Collection of Secrets and of namespaces.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubernetes_collects_as_before() {
-    let (bed, operator) = started(Options { controller_manager: true, ..Options::default() }).await;
+    let (bed, operator) = Box::pin(started(Options { controller_manager: true, ..Options::default() })).await;
     expressions_check(&bed).await;
     for name in ["collected", "orphaned", "in-namespace"] {
         bed.apply("shop", name, "{region: eu-central-1}").await.unwrap();
