@@ -8,6 +8,8 @@ GO_MINIMUM := 1.26
 SCALED := --features ses-smtp-operator/scaled-time
 CARGO_DENY_VERSION := 0.20.2
 TOOLS := target/tools
+# Whose custom resource definitions the manifests for Prometheus are tried with.
+PROMETHEUS_OPERATOR_VERSION := v0.85.0
 FUZZ_CASES ?= 20000
 
 .DEFAULT_GOAL := help
@@ -38,8 +40,8 @@ demo: need-cargo need-go ## A credential's life on real servers, shown step by s
 	$(CARGO) build --workspace $(SCALED)
 	KEEP="$(KEEP)" "$${CARGO_TARGET_DIR:-target}/debug/demo"
 
-generate: need-cargo ## Write again what is generated from code: the CRD and tables in the documentation
-	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test alerts --test crd --test docs
+generate: need-cargo ## Write again what is generated from code: the CRD, the chart's schema, rules and tables in the documentation
+	UPDATE_DOCS=1 $(CARGO) test -p ses-smtp-operator $(SCALED) --lib --test alerts --test chart --test crd --test docs
 
 deny: need-cargo ## Licences, banned crates and sources of dependencies
 	@test "$$($(TOOLS)/bin/cargo-deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" \

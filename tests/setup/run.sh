@@ -32,7 +32,7 @@ for _ in $(seq 1 300); do
   sleep 0.1
 done
 # Nothing of whoever runs this: neither credentials nor settings.
-aws_at_moto=(env -i PATH="$venv/bin:$PATH" AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_REGION=eu-central-1
+aws_at_moto=(env -i PATH="$venv/bin:$PATH" AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_DEFAULT_REGION=eu-central-1
   AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY)
 "${aws_at_moto[@]}" bash deploy/iam/cli/setup.sh prod irsa oidc.example.com/id/1 >/dev/null
 attached=$("${aws_at_moto[@]}" aws iam list-attached-role-policies --role-name ses-smtp-operator \

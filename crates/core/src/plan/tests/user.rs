@@ -335,7 +335,7 @@ fn a_denial_stands_where_listing_is_denied_too() {
     sim.faults.insert(sim.calls + 1, Fault::Says(denied("iam:ListUsers")));
     let outcome = sim.pass(&mut operator);
     went(&outcome, "ReadUser FindUser Blocked:AccessDenied");
-    assert!(format!("{outcome}").contains("iam:GetUser"), "{outcome}");
+    assert!(format!("{outcome}").contains("iam:ListUsers"), "{outcome}");
 }
 
 #[test]
