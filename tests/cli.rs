@@ -370,7 +370,10 @@ fn waits_for_aws_and_ends_when_told() {
         log.push(lines.next().expect("the operator ended"));
     }
     let ready = get(&address, "/readyz").unwrap();
-    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("waiting for an answer from AWS STS"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 503") && ready.contains("waiting for an answer from AWS STS"),
+        "{ready}"
+    );
     assert!(get(&address, "/metrics").unwrap().contains("ses_smtp_build_info"));
 
     let terminated = Command::new("kill").arg(operator.0.id().to_string()).status().unwrap();

@@ -33,7 +33,7 @@ const NO_WATCH_CLUSTER_ROLE: &str = "deploy/components/no-secret-watch/clusterro
 const DISCOVERY: &str = "/apis/ses-smtp.dev/v1alpha1";
 const INSTALL: &str = "ses-smtp.dev/install";
 
-/// A bed without any right for the operator, or with those of `deploy/base`.
+/// A bed without any right for the operator, or with those for the whole cluster.
 async fn bed(no_rights: bool) -> Bed {
     let regions = REGIONS.map(str::to_owned).to_vec();
     let aws = Config { regions, time_scale: SCALE, ..Config::default() };

@@ -13,12 +13,11 @@ use ses_smtp_core::time::{after, shortened};
 
 use super::assume::{Assumed, assume};
 use super::limiter::Queue;
+use super::steady::MARGIN;
 use super::{CallRecorder, Client, Iam, Limited, Limits, Session};
 use crate::clock::Clock;
 use crate::leadership::Leadership;
 
-/// How long before its end a session is replaced.
-const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// The code given when there is no way to the account.
 const NO_WAY: &str = "NoRoleConfigured";
 
@@ -115,7 +114,8 @@ impl Others {
             Box::pin(assume(&self.session, account, role, &*self.recorder)).await?;
         let client = Client::new(&session, account, self.recorder.clone());
         let iam: Arc<dyn Iam> = Arc::new(Limited::in_queue(client, self.queue(account)));
-        let margin = shortened(MARGIN, self.clock.scale());
+        let margin = SignedDuration::try_from(MARGIN).unwrap_or_default();
+        let margin = shortened(margin, self.clock.scale());
         let replace_at = after(ends, SignedDuration::ZERO.saturating_sub(margin));
         *held = Some(Held { iam: iam.clone(), replace_at });
         Ok(iam)

@@ -100,6 +100,51 @@ async fn retained_and_adopted(bed: &Bed, uid: &str) {
     bed.gone("shop", "mailer").await.unwrap();
 }
 
+/// A label that was lost while the glass was broken holds up no rotation: the first write brings it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_label_holds_up_no_rotation() {
+    let (bed, operator) = Box::pin(started(Options::default())).await;
+    bed.apply("shop", "mailer", "{region: eu-central-1}").await.unwrap();
+    bed.ready("shop", "mailer").await.unwrap();
+    let before = bed.secrets("shop").get("mailer").await.unwrap();
+    let first = bed.login("shop", "mailer").await.unwrap();
+    bed.patch("shop", "mailer", json!({ "suspend": true })).await.unwrap();
+    bed.reads("shop", "mailer", "Suspended", "True Suspended").await.unwrap();
+    glass(&bed, json!("allowed")).await;
+    let unlabelled = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": null } } });
+    edit_when_let(&bed, unlabelled).await;
+    glass(&bed, Value::Null).await;
+    let rotate = json!({ "suspend": false, "rotation": { "trigger": "now" } });
+    bed.patch("shop", "mailer", rotate).await.unwrap();
+    eventually("another key", SOON, async || {
+        let now = bed.credential("shop", "mailer").await?;
+        if now.username == first.username { Ok(None) } else { Ok(Some(())) }
+    })
+    .await
+    .unwrap();
+    assert_eq!(bed.secrets("shop").get("mailer").await.unwrap().labels(), before.labels());
+    nothing_refused(&bed);
+    operator.stop().await.unwrap();
+}
+
+/// Lifts the policy of records for the namespace, or sets it again.
+async fn glass(bed: &Bed, value: Value) {
+    let api: Api<Namespace> = Api::all(bed.client.clone());
+    let patch = json!({ "metadata": { "labels": { "ses-smtp.dev/record-edits": value } } });
+    api.patch("shop", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+}
+
+/// Edits the Secret as soon as the API server's admission knows that the policy is lifted.
+async fn edit_when_let(bed: &Bed, patch: Value) {
+    eventually("the edit to be let through", SOON, async || {
+        let patch = Patch::Merge(&patch);
+        let edited = bed.secrets("shop").patch("mailer", &PatchParams::default(), &patch).await;
+        Ok(edited.is_ok().then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
 /// A Secret that may not be taken over is left alone, and nothing is done in AWS.
 async fn of_another_type(bed: &Bed) {
     let secret = json!({

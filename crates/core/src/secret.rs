@@ -298,7 +298,12 @@ fn own(meta: &mut ObjectMeta, identity: &Identity) {
     }
 }
 
-/// A merge patch of metadata that writes `record` and nothing else, conditional on `version`.
+/// A merge patch of metadata that writes `record`, conditional on `version`. It brings our label back too, if
+/// somebody took it off: an admission policy takes no Secret without it from the operator.
 pub fn record_patch(record: &Record, version: &str) -> serde_json::Value {
-    serde_json::json!({ "metadata": { "resourceVersion": version, "annotations": record.annotations() } })
+    serde_json::json!({ "metadata": {
+        "resourceVersion": version,
+        "labels": { LABEL_MANAGED_BY: MANAGER },
+        "annotations": record.annotations(),
+    } })
 }

@@ -2,7 +2,8 @@
 //! is gone.
 //!
 //! Owns when they run and the calls they make. What a look means is decided by
-//! `ses_smtp_core::sweep`. A look that can't be completed has no consequence.
+//! `ses_smtp_core::sweep`. What can't be looked at, a namespace or an account, has no
+//! consequence; the rest of the look goes on.
 
 mod drift;
 mod orphans;
@@ -158,7 +159,7 @@ impl Sweeper {
             self.context.looks.completed(kind, self.context.clock.now(), self.due(interval));
         }
         for error in missed {
-            tracing::warn!(kind, %error, "a look was not completed; nothing follows from it");
+            tracing::warn!(kind, %error, "a look was not completed; nothing follows from what it missed");
         }
     }
 

@@ -17,7 +17,7 @@ const MAX_NAMESPACE: usize = 63;
 pub struct LeaseArgs {
     /// Whether replicas agree by a Lease on one that works: `true` or `false`. With `false` this process works
     /// whatever others do
-    #[arg(long, env = "SES_SMTP_LEADER_ELECT", value_name = "WHETHER", default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
+    #[arg(long, env = "SES_SMTP_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, hide_possible_values = true)]
     pub leader_elect: bool,
     /// Name of the Lease
     #[arg(long, env = "SES_SMTP_LEASE_NAME", value_name = "NAME", default_value = MANAGER, value_parser = lease_name)]
