@@ -7,7 +7,7 @@ use crate::desired::Identity;
 use crate::iam::{Blocker, KeyStatus};
 use crate::identity::{Ownership, ownership};
 use crate::key::KeyId;
-use crate::names::quarantine_arns;
+use crate::names::{FINALIZER, quarantine_arns, tag};
 use crate::reason::Reason;
 use crate::secret::SecretFacts;
 use crate::step::{End, SecretWrite, Step};
@@ -109,12 +109,29 @@ impl Scene<'_> {
     fn user(&self) -> User {
         match &self.world.user {
             _ if self.world.teardown.proven || is(Mutant::TearsDownUnproven) => User::Ours,
-            UserView::Found(_) if self.ownership() == Some(Ownership::Ours) => User::Ours,
-            // Somebody else's user of our name: ours is gone.
-            UserView::Found(_) => User::Gone,
+            UserView::Found(_) => match self.ownership() {
+                Some(Ownership::Ours) => User::Ours,
+                Some(Ownership::OtherInstall) => User::Ask(self.contested()),
+                // Somebody else's user of our name: ours is gone.
+                _ => User::Gone,
+            },
             UserView::Missing { first, last } => self.missing(*first, *last),
             _ => User::Ask(Step::ReadUser),
         }
+    }
+
+    /// A user with this object's UID whose install id became another, or that another cluster restored from one backup
+    /// serves. It may not be touched (S4), and its keys may work: once the finalizer is gone nobody looks for them (L4).
+    fn contested(&self) -> Step {
+        let user = &self.identity.user;
+        let install = user.tags.get(tag::INSTALL).map(String::as_str).unwrap_or_default();
+        let message = format!(
+            "IAM user {} has this object's UID and the tag {} of another installation, so the deletion waits: if no \
+             other cluster serves it, set that tag to {install}; else take the finalizer {FINALIZER} off the object",
+            user.name,
+            tag::INSTALL
+        );
+        blocked(Reason::OwnershipContested, message)
     }
 
     /// Absence is believed at once of a user that is older than IAM's lag, else from two reads.

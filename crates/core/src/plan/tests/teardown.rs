@@ -90,6 +90,25 @@ fn somebody_else_s_user_of_our_name_counts_as_gone() {
 }
 
 #[test]
+fn a_user_whose_install_id_became_another_keeps_the_finalizer() {
+    for policy in [DeletionPolicy::Delete, DeletionPolicy::Deactivate] {
+        let (mut sim, mut operator) = deleted();
+        sim.object.spec.deletion_policy = policy;
+        sim.delete_secret();
+        let (name, install) = (sim.user_name(), sim.identity().user.tags[tag::INSTALL].clone());
+        sim.account.user(&name).unwrap().facts.tags.insert(tag::INSTALL.into(), "another".into());
+        let outcome = sim.pass(&mut operator);
+        went(&outcome, "ReadUser Blocked:OwnershipContested");
+        assert!(format!("{outcome}").contains(&install), "{outcome}");
+        assert!(sim.facts.finalizer);
+        assert_eq!(sim.account.user(&name).unwrap().keys.len(), 1, "nothing is done to it");
+        sim.account.user(&name).unwrap().facts.tags.insert(tag::INSTALL.into(), install);
+        sim.pass(&mut operator);
+        assert!(!sim.facts.finalizer);
+    }
+}
+
+#[test]
 fn absence_is_believed_at_once_of_a_user_known_for_long() {
     let (mut sim, mut operator) = deleted();
     sim.account.users.clear();
