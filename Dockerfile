@@ -17,4 +17,6 @@ COPY target/image/root/ /
 
 # A number, so that Kubernetes can tell that it isn't root; deploy/base sets the same.
 USER 65532:65532
+# So that `kubectl exec ... -- ses-smtp-operator orphans` finds it.
+ENV PATH=/
 ENTRYPOINT ["/ses-smtp-operator"]

@@ -131,9 +131,14 @@ impl LoginProbe for SmtpProbe {
         username: &'a str,
         password: &'a SmtpPassword,
     ) -> BoxFuture<'a, Login> {
-        Box::pin(
-            async move { self.probe(server, username, password).await.unwrap_or_else(Login::Unreachable) },
-        )
+        Box::pin(async move {
+            let SmtpServer { host, port, .. } = server;
+            self.probe(server, username, password).await.unwrap_or_else(|trouble| {
+                // The condition sends its reader here.
+                tracing::warn!(host, port, cause = trouble.as_str(), "an SMTP endpoint could not be asked");
+                Login::Unreachable(trouble)
+            })
+        })
     }
 }
 

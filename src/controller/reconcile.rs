@@ -19,6 +19,8 @@ use ses_smtp_core::world::{ObjectFacts, World};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
+use crate::causes::causes;
+
 use super::backoff::{self, pause, random, scaled, spread};
 use super::cache::{key_of, source_of};
 use super::memory::Entry;
@@ -157,13 +159,22 @@ pub async fn report(
 
 fn log(object: &SesSmtpCredential, end: &End, unwritten: Option<&kube::Error>) {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let message = match end {
-        End::Done { .. } => "",
-        End::Wait { message, .. } | End::Blocked { message, .. } => message.as_str(),
-    };
-    tracing::info!(namespace, name, reason = outcome(end), message, "pass ended");
+    let reason = outcome(end);
+    // Not `message`: that is the name of a line's own text.
+    match end {
+        End::Done { .. } => tracing::info!(namespace, name, reason, "pass ended"),
+        End::Wait { message, .. } => tracing::info!(namespace, name, reason, detail = message, "pass ended"),
+        End::Blocked { message, .. } => {
+            tracing::warn!(namespace, name, reason, detail = message, "pass ended");
+        }
+    }
     if let Some(error) = unwritten {
-        tracing::warn!(namespace, name, %error, "the status could not be written");
+        // The client's own rendering of a refusal says everything twice.
+        let error = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            other => causes(other),
+        };
+        tracing::warn!(namespace, name, error, "the status could not be written");
     }
 }
 

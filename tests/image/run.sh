@@ -51,6 +51,8 @@ configured() {
 
 looks_right() {
   same "user" "$(configured '{{.OCIv1.Config.User}}')" "$user"
+  # `kubectl exec` finds the program by its name.
+  same "search path" "$(configured '{{.OCIv1.Config.Env}}')" "[PATH=/]"
   same "entrypoint" "$(configured '{{.OCIv1.Config.Entrypoint}}')" "[/ses-smtp-operator]"
   same "files" "$(cd "$root" && find . -type f -printf '%m %U %p\n' | sort | tr '\n' ' ')" \
     "644 0 ./LICENSE 644 0 ./etc/ssl/certs/ca-certificates.crt 755 0 ./ses-smtp-operator "
@@ -144,7 +146,7 @@ works() {
   ok "regions"
 
   run_waits "an authority that the image doesn't hold is refused" "$by_dns" "UnknownIssuer"
-  same "/readyz tells what is waited for" "$(page /readyz)" "503 waiting for AWS to name the caller of our credentials"
+  same "/readyz tells what is waited for" "$(page /readyz)" "503 waiting for an answer from AWS STS: the log says what failed. Look at the network path and at AWS_REGION"
   same "/livez" "$(page /livez | cut -d ' ' -f 1)" 200
   same "uid, gid and rights of the process" "$(awk '/^(Uid|Gid|CapEff):/ { printf "%s ", $2 }' "/proc/$last_pid/status")" \
     "65532 65532 0000000000000000 "

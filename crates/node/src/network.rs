@@ -21,8 +21,14 @@ const API_BRIDGE: &str = "api0";
 /// Sets up the sandbox's interfaces.
 pub(crate) async fn set_up() -> Result<(), Error> {
     run("ip", &["link", "set", "lo", "up"]).await?;
-    for (name, address) in [(BRIDGE, format!("{HOST}/24")), (API_BRIDGE, format!("{API}/32"))] {
-        run("ip", &["link", "add", name, "type", "bridge"]).await?;
+    let bridges = [
+        (BRIDGE, format!("{HOST}/24"), "02:00:0a:55:00:01"),
+        (API_BRIDGE, format!("{API}/32"), "02:00:0a:60:00:01"),
+    ];
+    for (name, address, mac) in bridges {
+        // A bridge without an address of its own takes that of one of its ports, and changes it when a pod goes: who
+        // knows it by the old one is cut off for a while.
+        run("ip", &["link", "add", name, "address", mac, "type", "bridge"]).await?;
         run("ip", &["address", "add", &address, "dev", name]).await?;
         run("ip", &["link", "set", name, "up"]).await?;
     }
