@@ -277,20 +277,28 @@ fn the_policy_grants_what_is_called_and_nothing_else() {
     assert_eq!(actions(&json("deploy/iam/boundary-policy.json")), ["ses:SendRawEmail"]);
 }
 
-/// A row of the threats without a test, and a name that no test has, are claims that nobody shows.
+/// Tables whose last column names tests: page and heading.
+const SHOWN_BY_TESTS: [(&str, &str); 2] = [
+    ("docs/security.md", "## Threats"),
+    ("docs/input.md", "## What else may be done to an object, and which test shows it"),
+];
+
+/// A row without a test, and a name that no test has, are claims that nobody shows.
 #[test]
-fn every_threat_names_tests_that_exist() {
-    let page = read("docs/security.md");
-    let table = page.split("## Threats").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
-    assert!(rows.len() > 20, "{}", rows.len());
+fn every_threat_and_every_deed_names_tests_that_exist() {
     let sources = sources();
-    for row in rows {
-        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
-        let names: Vec<&str> = cell.split(", ").map(|name| name.trim_matches('`')).collect();
-        for name in names {
-            let exists = sources.iter().any(|text| text.contains(&format!("fn {name}(")));
-            assert!(exists, "no test {name:?} for {row}");
+    for (file, heading) in SHOWN_BY_TESTS {
+        let page = read(file);
+        let table = page.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
+        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+        assert!(rows.len() > 20, "{file}: {}", rows.len());
+        for row in rows {
+            let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let names: Vec<&str> = cell.split(", ").map(|name| name.trim_matches('`')).collect();
+            for name in names {
+                let exists = sources.iter().any(|text| text.contains(&format!("fn {name}(")));
+                assert!(exists, "no test {name:?} for {row}");
+            }
         }
     }
 }
