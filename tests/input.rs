@@ -235,6 +235,27 @@ fn user_name(model: &UserSnapshot, other: &Object, object: &Object) -> String {
     name.replace(&format!("-{}-", other.name_any()), &format!("-{}-", object.name_any()))
 }
 
+/// From a client that doesn't ask for strict validation.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_fields_are_dropped_and_nulls_mean_nothing() {
+    let (bed, operator) = bed().await;
+    bed.apply("shop", "mailer", "{region: eu-central-1, secret: null, deletionPolicy: null}").await.unwrap();
+    bed.ready("shop", "mailer").await.unwrap();
+    let before = bed.login("shop", "mailer").await.unwrap();
+    let calls = iam_calls(&bed);
+    let nonsense = serde_json::json!({ "nonsense": { "a": 1 }, "rotation": null, "suspend": false });
+    bed.patch("shop", "mailer", nonsense).await.unwrap();
+    let path = "/apis/ses-smtp.dev/v1alpha1/namespaces/shop/sessmtpcredentials/mailer";
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    let stored: serde_json::Value = bed.client.request(request).await.unwrap();
+    assert_eq!(stored["spec"]["suspend"], false, "the patch was taken: {stored}");
+    assert!(stored["spec"].get("nonsense").is_none(), "{stored}");
+    bed.ready("shop", "mailer").await.unwrap();
+    assert_eq!(bed.login("shop", "mailer").await.unwrap(), before);
+    assert_eq!(iam_calls(&bed), calls);
+    operator.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_s_user_is_left_alone() {
     let (bed, operator) = bed().await;

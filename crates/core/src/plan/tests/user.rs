@@ -121,6 +121,22 @@ fn a_published_key_made_inactive_is_reported_and_not_replaced() {
 }
 
 #[test]
+fn an_inactive_published_key_that_is_then_revoked_is_replaced() {
+    let (mut sim, mut operator) = Sim::provisioned();
+    let name = sim.user_name();
+    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
+    operator.memo.retry = true;
+    let outcome = sim.pass(&mut operator);
+    assert!(outcome.words().ends_with("Blocked:KeyDeactivated"), "{outcome}");
+    sim.object.spec.revoked_keys = vec![key(1).to_string()];
+    sim.judge.revoked(&key(1));
+    sim.settle(&mut operator, 5);
+    assert_eq!(sim.key_numbers(), [2]);
+    assert!(sim.logs_in());
+    whole(&mut sim);
+}
+
+#[test]
 fn an_inactive_published_key_that_is_then_deleted_is_replaced() {
     let (mut sim, mut operator) = Sim::provisioned();
     let name = sim.user_name();
