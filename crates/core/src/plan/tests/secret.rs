@@ -12,9 +12,6 @@ fn deleted_by_hand_it_is_made_again_at_once() {
     let (mut sim, mut operator) = Sim::provisioned();
     sim.delete_secret();
     let outcome = sim.pass(&mut operator);
-    let found =
-        "ReadSecret CreateUser ReadUser Pause ListKeys ReadSecret Placeholder PutPolicy MintKey Publish Done";
-    let _ = found;
     assert!(outcome.words().ends_with(REISSUED), "{outcome}");
     assert!(!outcome.words().contains("Wait"));
     assert!(sim.logs_in());

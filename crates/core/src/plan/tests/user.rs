@@ -57,7 +57,7 @@ fn somebody_else_s_user_is_left_alone() {
 }
 
 #[test]
-fn a_boundary_that_was_removed_comes_back() {
+fn a_boundary_of_another_name_takes_the_place_of_the_first() {
     let mut sim = Sim::new();
     sim.settings.installation.boundary_name = Some("ses-smtp-boundary".into());
     let mut operator = Operator::default();
