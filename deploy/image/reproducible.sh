@@ -9,12 +9,14 @@ cd "$(dirname "$0")/../.."
 [ "$(engine)" = buildah ] || fail "needs buildah, which can leave times out of an image"
 [ -z "$(git status --porcelain)" ] || fail "the checkout has changes that aren't committed, and only a commit can be built twice"
 work=$PWD/$STAGE/reproducible
+# Once: a commit that is made meanwhile must not get into the second build.
+commit=$(git rev-parse HEAD)
 trap 'rm -rf "$work"' EXIT
 rm -rf "$work"
 
 build() {
   git clone --quiet --no-hardlinks "$PWD" "$work/$1"
-  git -C "$work/$1" checkout --quiet --detach "$(git rev-parse HEAD)"
+  git -C "$work/$1" checkout --quiet --detach "$commit"
   local said
   said=$(env -u CARGO_TARGET_DIR -u BINARY "$work/$1/deploy/image/build.sh")
   printf '%s\n' "--- in a checkout called $1" "$said" "program  $(sha256sum <"$work/$1/$STAGE/root/ses-smtp-operator" | cut -d ' ' -f 1)"
