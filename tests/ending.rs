@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_double::Config;
-use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams};
 use testbed::{Bed, Error, Operator, Options, SOON, eventually, get};
@@ -54,13 +53,7 @@ async fn a_namespace_that_goes_takes_its_users_with_it() {
         bed.apply("shop", name, "{region: eu-central-1}").await.unwrap();
         bed.ready("shop", name).await.unwrap();
     }
-    let namespaces: Api<Namespace> = Api::all(bed.client.clone());
-    namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
-    eventually("the namespace to be gone", SOON, async || {
-        Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
-    })
-    .await
-    .unwrap();
+    bed.delete_namespace("shop").await.unwrap();
     assert!(bed.aws.users().is_empty());
     assert_eq!(bed.aws.counts()["CreateAccessKey"], 3, "nothing is made again");
     operator.stop().await.unwrap();

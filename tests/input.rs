@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_double::{Config, UserSnapshot};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
-use testbed::{Bed, Error, Object, Operator, Options, SOON, condition, eventually};
+use kube::api::DeleteParams;
+use testbed::{Bed, Object, Operator, Options, SOON, condition, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 const REGIONS: [&str; 1] = ["eu-central-1"];
@@ -408,14 +408,7 @@ async fn objects_that_go_at_awkward_moments_leave_nothing() {
     }
     bed.apply("short-lived", "c", "{region: eu-central-1}").await.unwrap();
     bed.aws.reset_journal();
-    let namespaces = Api::<Namespace>::all(bed.client.clone());
-    namespaces.delete("short-lived", &DeleteParams::default()).await.unwrap();
-    eventually("the namespace to be gone", SOON, async || match namespaces.get_opt("short-lived").await? {
-        None => Ok(Some(())),
-        Some(namespace) => Error::wrong(format!("{:?}", namespace.status)),
-    })
-    .await
-    .unwrap();
+    bed.delete_namespace("short-lived").await.unwrap();
     let users: Vec<String> = bed.aws.users().into_iter().map(|user| user.name).collect();
     assert_eq!(users, [bed.user_of(&again).unwrap().name]);
     // Only the one that was being made: the others' Secrets vanish before they do, and are not made again.

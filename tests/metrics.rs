@@ -6,16 +6,14 @@ use std::path::Path;
 
 use aws_double::Config;
 use serde_json::json;
-use testbed::{Bed, Error, Launch, Operator, Options, SOON, eventually};
+use testbed::{Bed, Error, Launch, Operator, SOON, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 const REGION: &str = "eu-central-1";
 
 async fn bed() -> (Bed, Launch) {
     let aws = Config { regions: vec![REGION.into()], time_scale: 600.0, ..Config::default() };
-    let bed = Bed::start(Options { aws, ..Options::default() }).await.unwrap();
-    bed.namespace("shop").await.unwrap();
-    let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
+    let (bed, mut launch) = Bed::with_shop(aws, Path::new(BINARY)).await.unwrap();
     launch.environment.insert("SES_SMTP_METRICS_PER_OBJECT".into(), "true".into());
     (bed, launch)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_double::{Config, Fault, FaultKind};
 use serde_json::{Value, json};
-use testbed::{Bed, Error, Launch, Options, eventually};
+use testbed::{Bed, Error, Launch, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -118,9 +118,7 @@ fn series() -> BTreeSet<String> {
 
 async fn stage() -> (Bed, Launch) {
     let aws = Config { regions: vec![REGION.into()], time_scale: 600.0, ..Config::default() };
-    let bed = Bed::start(Options { aws, ..Options::default() }).await.unwrap();
-    bed.namespace("shop").await.unwrap();
-    let mut launch = bed.launch(Path::new(BINARY)).await.unwrap();
+    let (bed, mut launch) = Bed::with_shop(aws, Path::new(BINARY)).await.unwrap();
     launch.environment.insert("SES_SMTP_METRICS_PER_OBJECT".into(), "true".into());
     (bed, launch)
 }

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use aws_double::Config;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use testbed::{Bed, Credential, Error, Object, Operator, Options, SOON, condition, eventually};
 
@@ -37,13 +37,7 @@ fn backed_up(meta: &ObjectMeta) -> ObjectMeta {
 
 /// The namespace goes and comes again, empty.
 async fn emptied(bed: &Bed) {
-    let namespaces: Api<Namespace> = Api::all(bed.client.clone());
-    namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
-    eventually("the namespace to be gone", SOON, async || {
-        Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
-    })
-    .await
-    .unwrap();
+    bed.delete_namespace("shop").await.unwrap();
     bed.namespace("shop").await.unwrap();
 }
 

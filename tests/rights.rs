@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_double::account::Settings;
 use aws_double::{ACCOUNT, CALLER_KEY_ID, Config, Fault, FaultKind};
 use testbed::{
-    BOUNDARY, Bed, Error, Launch, Options, SOON, boundary_arn, condition, eventually, mail, operator_policy,
+    BOUNDARY, Bed, Error, Launch, SOON, boundary_arn, condition, eventually, mail, operator_policy,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
@@ -20,10 +20,7 @@ fn config() -> Config {
 }
 
 async fn bed(aws: Config) -> (Bed, Launch) {
-    let bed = Bed::start(Options { aws, ..Options::default() }).await.unwrap();
-    bed.namespace("shop").await.unwrap();
-    let launch = bed.launch(Path::new(BINARY)).await.unwrap();
-    (bed, launch)
+    Bed::with_shop(aws, Path::new(BINARY)).await.unwrap()
 }
 
 async fn send(bed: &Bed, name: &str, from: &'static str) -> Result<Vec<String>, Error> {

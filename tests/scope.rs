@@ -55,6 +55,15 @@ fn set(launch: &mut Launch, name: &str, value: &str) {
     launch.environment.insert(format!("SES_SMTP_{name}"), value.to_owned());
 }
 
+/// One that may not watch Secrets, with the rights of that for the whole cluster, and a namespace to work in.
+async fn launch_polling(bed: &Bed) -> Launch {
+    grant(bed, NO_WATCH_CLUSTER_ROLE, "").await;
+    bed.namespace("shop").await.unwrap();
+    let mut launch = launch(bed, &[]).await;
+    set(&mut launch, "WATCH_SECRETS", "false");
+    launch
+}
+
 /// Applies a file of rights, for a namespace if it is of one.
 async fn grant(bed: &Bed, file: &str, namespace: &str) {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -281,12 +290,7 @@ async fn a_namespace_that_is_missing_keeps_no_other_waiting_and_is_served_when_i
         installs.push(install);
         bed.delete("late", "mailer").await.unwrap();
         bed.gone("late", "mailer").await.unwrap();
-        namespaces.delete("late", &DeleteParams::default()).await.unwrap();
-        eventually("the namespace to be gone", SOON, async || {
-            Ok(namespaces.get_opt("late").await?.is_none().then_some(()))
-        })
-        .await
-        .unwrap();
+        bed.delete_namespace("late").await.unwrap();
     }
     assert_ne!(installs[0], installs[1]);
     bed.login("shop", "mailer").await.unwrap();
@@ -336,11 +340,7 @@ async fn a_namespace_that_takes_the_rights_with_it_leaves_no_user_behind() {
     user_is(&bed, &user, "the user to go", |user| user.is_none()).await;
     assert!(bed.objects("shop").get("mailer").await.unwrap().metadata.deletion_timestamp.is_some());
     grant(&bed, "deploy/overlays/cluster-wide/rbac.yaml", "").await;
-    eventually("the namespace to be gone", Duration::from_mins(4), async || {
-        Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
-    })
-    .await
-    .unwrap();
+    bed.namespace_gone(Duration::from_mins(4), "shop").await.unwrap();
     assert!(bed.aws.users().is_empty());
     operator.stop().await.unwrap();
 }
@@ -517,10 +517,7 @@ async fn holds(bed: &Bed, name: &str, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_watch_of_secrets_a_poll_finds_what_changed() {
     let bed = bed(false).await;
-    grant(&bed, NO_WATCH_CLUSTER_ROLE, "").await;
-    bed.namespace("shop").await.unwrap();
-    let mut launch = launch(&bed, &[]).await;
-    set(&mut launch, "WATCH_SECRETS", "false");
+    let launch = launch_polling(&bed).await;
     let operator = launch.start().await.unwrap();
     let (_, first) = provisioned(&bed, "shop", "mailer").await;
     let key = put_source(&bed, "vault-1").await;
@@ -551,10 +548,7 @@ async fn without_a_watch_of_secrets_a_poll_finds_what_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_of_a_credential_costs_one_read_and_no_call_to_iam() {
     let bed = bed(false).await;
-    grant(&bed, NO_WATCH_CLUSTER_ROLE, "").await;
-    bed.namespace("shop").await.unwrap();
-    let mut launch = launch(&bed, &[]).await;
-    set(&mut launch, "WATCH_SECRETS", "false");
+    let launch = launch_polling(&bed).await;
     let operator = launch.start().await.unwrap();
     provisioned(&bed, "shop", "mailer").await;
     assert_eq!(

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::config::http::HttpResponse;
 use aws_sdk_iam::error::SdkError;
 use ses_smtp_core::iam::Caller;
@@ -10,7 +9,8 @@ use ses_smtp_core::identity::is_account;
 use ses_smtp_core::region::Partition;
 
 use super::Session;
-use crate::causes::{causes, is_of};
+use super::errors::lacks_credentials;
+use crate::causes::causes;
 
 /// Why the caller is not known.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ fn unidentified<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Uniden
     let told = causes(error);
     match error {
         SdkError::ServiceError(_) => Unidentified::Refused(told),
-        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => Unidentified::NoCredentials(told),
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => Unidentified::NoCredentials(told),
         _ => Unidentified::Call(told),
     }
 }

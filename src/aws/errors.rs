@@ -47,8 +47,7 @@ where
 {
     match error {
         SdkError::ConstructionFailure(_) => not_sent(),
-        // The SDK gave up while it looked for credentials, before anything was sent.
-        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => refused(NO_CREDENTIALS),
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => refused(NO_CREDENTIALS),
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let said = service.err();
@@ -65,7 +64,7 @@ where
 {
     match error {
         SdkError::ConstructionFailure(_) => Some(NOT_SENT.to_owned()),
-        SdkError::DispatchFailure(_) if is_of::<CredentialsError>(error) => Some(NO_CREDENTIALS.to_owned()),
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => Some(NO_CREDENTIALS.to_owned()),
         SdkError::ServiceError(service) => service.err().code().map(plain),
         _ => None,
     }
@@ -157,4 +156,9 @@ fn blocker(message: &str) -> Blocker {
 fn denied_right(action: Action, message: &str) -> &'static str {
     let named = |right: &&str| message.split_whitespace().any(|word| word == *right);
     Action::ALL.map(Action::right).iter().find(|right| named(right)).copied().unwrap_or(action.right())
+}
+
+/// True if the SDK gave up while it looked for credentials, before anything was sent.
+pub(super) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    is_of::<CredentialsError>(error)
 }

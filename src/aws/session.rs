@@ -12,9 +12,8 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-use super::transport;
-
 use super::steady::{MARGIN, Steady};
+use super::transport;
 use crate::clock::Clock;
 
 /// The environment variable that makes the SDK log bodies that hold secret access keys.

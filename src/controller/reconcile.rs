@@ -19,8 +19,6 @@ use ses_smtp_core::world::{ObjectFacts, World};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use crate::causes::causes;
-
 use super::backoff::{self, pause, random, scaled, spread};
 use super::cache::{key_of, source_of};
 use super::memory::Entry;
@@ -28,6 +26,7 @@ use super::pass::Pass;
 use super::watch::RETRY;
 use super::{Context, all_done};
 use crate::aws::{Subject, on_behalf_of};
+use crate::causes::causes;
 
 /// Shortest pause before a wait is looked at again, however much time is scaled.
 const LOOK: Duration = Duration::from_secs(5);

@@ -1,7 +1,8 @@
 //! The log: its form, what may never get into it, and how a panic shows.
 //!
-//! Owns that the audit log goes on at every level, and the clamp on targets of libraries that print requests and replies at finer levels. The
-//! clamp holds whatever the log setting says, because those texts carry credentials.
+//! Owns that the audit log goes on at every level, and the clamp on targets of libraries that print
+//! requests and replies at finer levels. The clamp holds whatever the log setting says, because those texts
+//! carry credentials.
 
 use std::panic::PanicHookInfo;
 

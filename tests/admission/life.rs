@@ -178,13 +178,7 @@ async fn kubernetes_collects_as_before() {
     bed.gone("shop", "orphaned").await.unwrap();
     assert!(bed.secrets("shop").get("orphaned").await.unwrap().owner_references().is_empty());
 
-    let namespaces: Api<Namespace> = Api::all(bed.client.clone());
-    namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
-    eventually("the namespace to be gone", SOON, async || {
-        Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
-    })
-    .await
-    .unwrap();
+    bed.delete_namespace("shop").await.unwrap();
     assert!(bed.aws.users().is_empty());
     nothing_refused(&bed);
     operator.stop().await.unwrap();

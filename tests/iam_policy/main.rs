@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_double::{ACCOUNT, Caller, Config};
-use testbed::{Bed, Error, Launch, Options, SOON, eventually};
+use testbed::{Bed, Error, Launch, SOON, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ses-smtp-operator");
 
@@ -21,10 +21,7 @@ fn config() -> Config {
 }
 
 async fn bed(aws: Config) -> (Bed, Launch) {
-    let bed = Bed::start(Options { aws, ..Options::default() }).await.unwrap();
-    bed.namespace("shop").await.unwrap();
-    let launch = bed.launch(Path::new(BINARY)).await.unwrap();
-    (bed, launch)
+    Bed::with_shop(aws, Path::new(BINARY)).await.unwrap()
 }
 
 /// The built program, run to its end with `environment` and nothing else.

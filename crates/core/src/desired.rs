@@ -4,6 +4,8 @@
 //! spec, metadata and settings; never the status.
 
 mod checks;
+
+pub use checks::{is_namespace, is_subdomain};
 mod policy;
 mod rotation;
 #[cfg(test)]

@@ -224,34 +224,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::desired::VerifyLogin;
+
     use crate::record::Record;
-    use crate::region::RegionTable;
+
     use crate::secret::Controller;
-    use crate::tenancy::Allowed;
-    use crate::test::{installation, key, owner, record, time};
-    use crate::time::Durations;
+
+    use crate::test::{key, object, owner, record, settings, time};
 
     const HOUR: i64 = 3600;
     const DAY: i64 = 24 * HOUR;
-
-    fn settings() -> Settings {
-        Settings {
-            installation: installation(),
-            regions: RegionTable::default(),
-            durations: Durations::default(),
-            time_scale: 1.0,
-            verify_login: VerifyLogin::Off,
-            allowed: Allowed::default(),
-        }
-    }
-
-    fn object(spec: Value) -> SesSmtpCredential {
-        let mut object = SesSmtpCredential::new("mailer", serde_json::from_value(spec).unwrap());
-        object.metadata.namespace = Some(owner().namespace);
-        object.metadata.uid = Some(owner().uid);
-        object
-    }
 
     fn facts(record: Record, uid: &str) -> SecretFacts {
         SecretFacts {

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::api::SesSmtpCredential;
+use crate::desired::{Settings, VerifyLogin};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::identity::{Installation, Owner};
 use crate::key::KeyId;
 use crate::record::Record;
-use crate::region::{Partition, RegionName};
+use crate::region::{Partition, RegionName, RegionTable};
+use crate::tenancy::Allowed;
+use crate::time::Durations;
 
 /// An installation in account 123456789012.
 pub fn installation() -> Installation {
@@ -32,6 +36,27 @@ pub fn owner() -> Owner {
         name: "mailer".into(),
         uid: "0f9d3c1a-22bb-4c3d-8e4f-5a6b7c8d9e0f".into(),
     }
+}
+
+/// Settings of that installation, without limits and without logins.
+pub fn settings() -> Settings {
+    Settings {
+        installation: installation(),
+        regions: RegionTable::default(),
+        durations: Durations::default(),
+        time_scale: 1.0,
+        verify_login: VerifyLogin::Off,
+        allowed: Allowed::default(),
+    }
+}
+
+/// That object with a spec.
+pub fn object(spec: serde_json::Value) -> SesSmtpCredential {
+    let Owner { namespace, name, uid } = owner();
+    let mut object = SesSmtpCredential::new(&name, serde_json::from_value(spec).unwrap());
+    object.metadata.namespace = Some(namespace);
+    object.metadata.uid = Some(uid);
+    object
 }
 
 /// The documented endpoints of these Regions, the first one as primary.

@@ -174,14 +174,6 @@ impl Bed {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Makes a namespace.
-    pub async fn namespace(&self, name: &str) -> Result<(), Error> {
-        self.plane
-            .apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"))
-            .await?;
-        Ok(())
-    }
-
     /// Applies a custom resource; `spec` is YAML in flow style, such as `{region: eu-west-1}`.
     pub async fn apply(&self, namespace: &str, name: &str, spec: &str) -> Result<Object, Error> {
         let yaml = manifest(namespace, name, spec);

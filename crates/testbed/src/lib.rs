@@ -12,6 +12,7 @@ mod front;
 mod impostor;
 mod log;
 pub mod mail;
+mod namespaces;
 mod operator;
 mod peek;
 mod pods;

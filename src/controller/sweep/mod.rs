@@ -159,7 +159,7 @@ impl Sweeper {
             self.context.looks.completed(kind, self.context.clock.now(), self.due(interval));
         }
         for error in missed {
-            tracing::warn!(kind, %error, "a look was not completed; of what it missed nobody was changed or deleted");
+            tracing::warn!(kind, %error, "a look was not completed; nothing was changed or deleted of what it missed");
         }
     }
 

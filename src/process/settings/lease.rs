@@ -3,14 +3,10 @@
 //! Owns their names, defaults and what is allowed. How an election goes is the core's.
 
 use clap::{ArgAction, Args};
+use ses_smtp_core::desired::{is_namespace, is_subdomain};
 use ses_smtp_core::names::MANAGER;
 
 use super::take;
-
-/// Longest name of a Lease, as of most objects.
-const MAX_NAME: usize = 253;
-/// Longest name of a namespace.
-const MAX_NAMESPACE: usize = 63;
 
 /// How replicas agree on one that works.
 #[derive(Args, Clone, Debug)]
@@ -29,24 +25,17 @@ pub struct LeaseArgs {
 }
 
 fn lease_name(text: &str) -> Result<String, String> {
-    let good = text.len() <= MAX_NAME && text.split('.').all(is_label);
     take(
         text,
-        good,
+        is_subdomain(text),
         "allowed are up to 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends and around dots",
     )
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    let good = text.len() <= MAX_NAMESPACE && is_label(text);
     take(
         text,
-        good,
+        is_namespace(text),
         "allowed are up to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
     )
-}
-
-fn is_label(text: &str) -> bool {
-    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && !text.starts_with('-') && !text.ends_with('-') && text.bytes().all(byte)
 }

@@ -1,12 +1,10 @@
 //! What the operator watches: which namespaces, and whether Secrets at all.
 
 use clap::{ArgAction, Args};
+use ses_smtp_core::desired::is_namespace;
 
 use super::PlaceArgs;
 use crate::cluster::Extent;
-
-/// Longest name of a namespace.
-const MAX_NAMESPACE: usize = 63;
 
 /// The namespaces that are looked at.
 #[derive(Args, Clone, Debug)]
@@ -64,13 +62,6 @@ fn namespaces(text: &str) -> Result<Names, String> {
     names.sort();
     names.dedup();
     Ok(Names(names))
-}
-
-/// A DNS label, as Kubernetes takes it.
-fn is_namespace(name: &str) -> bool {
-    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let ends = name.starts_with('-') || name.ends_with('-');
-    (1..=MAX_NAMESPACE).contains(&name.len()) && !ends && name.bytes().all(byte)
 }
 
 #[cfg(test)]

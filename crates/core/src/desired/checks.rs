@@ -229,16 +229,22 @@ fn is_qualified(key: &str) -> bool {
     !name.is_empty() && is_label_value(name) && prefix.is_none_or(is_subdomain)
 }
 
-/// True for what Kubernetes takes as a name of a Secret: labels of lower-case letters, digits and
+/// True for what Kubernetes takes as a name of a Secret, and of most objects: labels of lower-case letters, digits and
 /// hyphens, with dots between them.
 pub fn is_subdomain(text: &str) -> bool {
-    let is_part = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
     text.len() <= MAX_NAME && text.split('.').all(is_part)
+}
+
+/// True for what Kubernetes takes as a name of a Namespace: such a label by itself.
+pub fn is_namespace(text: &str) -> bool {
+    text.len() <= MAX_LABEL && is_part(text)
+}
+
+fn is_part(label: &str) -> bool {
+    !label.is_empty()
+        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 pub fn is_label_value(value: &str) -> bool {

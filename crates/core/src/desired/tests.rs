@@ -4,24 +4,17 @@ mod policy;
 
 use serde_json::{Value, json};
 
-use super::{Desired, Goal, Invalid, Settings, VerifyLogin};
+use super::{Desired, Goal, Invalid, Settings};
 use crate::api::SesSmtpCredential;
-use crate::identity::Installation;
 use crate::reason::Reason;
-use crate::region::{RegionName, RegionState, RegionTable, SmtpEndpoint};
-use crate::tenancy::{Allowed, Tenancy};
-use crate::test::{installation, owner};
-use crate::time::Durations;
+use crate::region::{RegionName, RegionState, SmtpEndpoint};
+use crate::tenancy::Tenancy;
+use crate::test::owner;
 
 fn settings() -> Settings {
-    Settings {
-        installation: Installation { boundary_name: Some("limits".into()), ..installation() },
-        regions: RegionTable::default(),
-        durations: Durations::default(),
-        time_scale: 1.0,
-        verify_login: VerifyLogin::Off,
-        allowed: Allowed::default(),
-    }
+    let mut settings = crate::test::settings();
+    settings.installation.boundary_name = Some("limits".into());
+    settings
 }
 
 fn valid() -> Value {

@@ -6,14 +6,11 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{Found, Problem, examine};
-use crate::api::SesSmtpCredential;
-use crate::desired::{Derived, Goal, Settings, VerifyLogin};
+use crate::desired::{Derived, Goal};
 use crate::names::{CONSENT, LABEL_SOURCE};
 use crate::reason::Reason;
-use crate::region::RegionTable;
-use crate::tenancy::{Allowed, Tenancy};
-use crate::test::{installation, owner};
-use crate::time::Durations;
+use crate::tenancy::Tenancy;
+use crate::test::{object, settings};
 
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -26,18 +23,7 @@ fn derived() -> Derived {
         "additionalRegions": ["us-west-2"],
         "accessKeyFrom": { "secretRef": { "name": "vault" } },
     });
-    let mut object = SesSmtpCredential::new("mailer", serde_json::from_value(spec).unwrap());
-    object.metadata.namespace = Some(owner().namespace);
-    object.metadata.uid = Some(owner().uid);
-    let settings = Settings {
-        allowed: Allowed::default(),
-        installation: installation(),
-        regions: RegionTable::default(),
-        durations: Durations::default(),
-        time_scale: 1.0,
-        verify_login: VerifyLogin::Off,
-    };
-    match Goal::of(&object, &settings, &Tenancy::default()) {
+    match Goal::of(&object(spec), &settings(), &Tenancy::default()) {
         Goal::Derive(derived) => *derived,
         other => panic!("{other:?}"),
     }

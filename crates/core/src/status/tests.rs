@@ -8,32 +8,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{compute, differs, note};
 use crate::api::{SesSmtpCredential, SesSmtpCredentialStatus};
-use crate::desired::{Desired, Goal, Settings, VerifyLogin};
+use crate::desired::{Desired, Goal};
 use crate::reason::Reason;
 use crate::record::{Previous, Record};
-use crate::region::RegionTable;
 use crate::secret::{Controller, SecretFacts};
 use crate::step::{End, SecretWrite, Step};
-use crate::tenancy::{Allowed, Tenancy};
-use crate::test::{installation, key, owner, record, time};
-use crate::time::Durations;
+use crate::tenancy::Tenancy;
+use crate::test::{installation, key, object, owner, record, settings, time};
 use crate::world::{Memo, ObjectFacts, World};
 
 fn goal(change: impl FnOnce(&mut SesSmtpCredential)) -> Goal {
-    let spec = serde_json::from_value(serde_json::json!({ "region": "eu-central-1" })).unwrap();
-    let mut object = SesSmtpCredential::new("mailer", spec);
-    object.metadata.namespace = Some(owner().namespace);
-    object.metadata.uid = Some(owner().uid);
+    let mut object = object(serde_json::json!({ "region": "eu-central-1" }));
     change(&mut object);
-    let settings = Settings {
-        installation: installation(),
-        regions: RegionTable::default(),
-        durations: Durations::default(),
-        time_scale: 1.0,
-        verify_login: VerifyLogin::Off,
-        allowed: Allowed::default(),
-    };
-    Goal::of(&object, &settings, &Tenancy::default())
+    Goal::of(&object, &settings(), &Tenancy::default())
 }
 
 fn serve() -> Box<Desired> {

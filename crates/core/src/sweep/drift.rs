@@ -96,30 +96,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api::SesSmtpCredential;
-    use crate::desired::{Goal, Settings, VerifyLogin};
+
+    use crate::desired::Goal;
     use crate::iam::UserFacts;
     use crate::record::Previous;
-    use crate::region::RegionTable;
-    use crate::tenancy::{Allowed, Tenancy};
-    use crate::test::{installation, key, owner, record, time};
-    use crate::time::Durations;
+
+    use crate::tenancy::Tenancy;
+    use crate::test::{key, object, record, settings, time};
 
     fn desired() -> Box<Desired> {
-        let spec = serde_json::from_value(serde_json::json!({ "region": "eu-central-1" })).unwrap();
-        let mut object = SesSmtpCredential::new("mailer", spec);
-        object.metadata.namespace = Some(owner().namespace);
-        object.metadata.uid = Some(owner().uid);
-        let mut installation = installation();
-        installation.boundary_name = Some("limits".into());
-        let settings = Settings {
-            installation,
-            regions: RegionTable::default(),
-            durations: Durations::default(),
-            time_scale: 1.0,
-            verify_login: VerifyLogin::Off,
-            allowed: Allowed::default(),
-        };
+        let object = object(serde_json::json!({ "region": "eu-central-1" }));
+        let mut settings = settings();
+        settings.installation.boundary_name = Some("limits".into());
         match Goal::of(&object, &settings, &Tenancy::default()) {
             Goal::Serve(desired) => desired,
             other => panic!("{other:?}"),

@@ -10,8 +10,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::iam::Account;
 use super::judge::Judge;
 use super::process::{Operator, Outcome};
-use crate::api::{SesSmtpCredential, SesSmtpCredentialSpec};
-use crate::desired::{Goal, Identity, Settings, VerifyLogin};
+use crate::api::SesSmtpCredential;
+use crate::desired::{Goal, Identity, Settings};
 use crate::iam::KeyStatus;
 use crate::key::KeyId;
 use crate::login::Login;
@@ -19,9 +19,8 @@ use crate::names::{CONSENT, LABEL_CREDENTIAL, LABEL_SOURCE, tag};
 use crate::region::RegionName;
 use crate::secret::SecretFacts;
 use crate::step::{Effect, Refusal, Step};
-use crate::tenancy::{Allowed, Tenancy};
+use crate::tenancy::Tenancy;
 use crate::test;
-use crate::time::Durations;
 use crate::world::ObjectFacts;
 
 /// What goes wrong with a call.
@@ -98,19 +97,9 @@ impl Sim {
 
     /// The same for an object of this UID, which decides when its keys are due.
     pub fn of(uid: &str) -> Self {
-        let spec: SesSmtpCredentialSpec =
-            serde_json::from_value(serde_json::json!({ "region": REGION })).unwrap();
-        let mut object = SesSmtpCredential::new("mailer", spec);
-        object.metadata.namespace = Some("shop".into());
+        let mut object = test::object(serde_json::json!({ "region": REGION }));
         object.metadata.uid = Some(uid.to_owned());
-        let settings = Settings {
-            installation: test::installation(),
-            regions: crate::region::RegionTable::default(),
-            durations: Durations::default(),
-            time_scale: 1.0,
-            verify_login: VerifyLogin::Off,
-            allowed: Allowed::default(),
-        };
+        let settings = test::settings();
         let tenancy = Tenancy::default();
         let identity = Goal::of(&object, &settings, &tenancy).identity().clone();
         Self {

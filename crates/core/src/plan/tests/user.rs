@@ -105,12 +105,19 @@ fn a_published_key_that_is_gone_is_replaced() {
     whole(&mut sim);
 }
 
-#[test]
-fn a_published_key_made_inactive_is_reported_and_not_replaced() {
+/// Somebody has made the published key Inactive, and there is cause to look.
+fn deactivated() -> (Sim, Operator) {
     let (mut sim, mut operator) = Sim::provisioned();
     let name = sim.user_name();
     sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
     operator.memo.retry = true;
+    (sim, operator)
+}
+
+#[test]
+fn a_published_key_made_inactive_is_reported_and_not_replaced() {
+    let (mut sim, mut operator) = deactivated();
+    let name = sim.user_name();
     let outcome = sim.pass(&mut operator);
     assert!(outcome.words().ends_with("Blocked:KeyDeactivated"), "{outcome}");
     went(&sim.pass(&mut operator), "ListKeys Blocked:KeyDeactivated");
@@ -122,10 +129,7 @@ fn a_published_key_made_inactive_is_reported_and_not_replaced() {
 
 #[test]
 fn an_inactive_published_key_that_is_then_revoked_is_replaced() {
-    let (mut sim, mut operator) = Sim::provisioned();
-    let name = sim.user_name();
-    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
-    operator.memo.retry = true;
+    let (mut sim, mut operator) = deactivated();
     let outcome = sim.pass(&mut operator);
     assert!(outcome.words().ends_with("Blocked:KeyDeactivated"), "{outcome}");
     sim.object.spec.revoked_keys = vec![key(1).to_string()];
@@ -138,10 +142,8 @@ fn an_inactive_published_key_that_is_then_revoked_is_replaced() {
 
 #[test]
 fn an_inactive_published_key_that_is_then_deleted_is_replaced() {
-    let (mut sim, mut operator) = Sim::provisioned();
+    let (mut sim, mut operator) = deactivated();
     let name = sim.user_name();
-    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
-    operator.memo.retry = true;
     sim.pass(&mut operator);
     sim.account.delete_key(&name, &key(1)).unwrap();
     sim.judge.secret_lost();
@@ -152,10 +154,8 @@ fn an_inactive_published_key_that_is_then_deleted_is_replaced() {
 
 #[test]
 fn the_secret_is_repaired_beside_an_inactive_published_key() {
-    let (mut sim, mut operator) = Sim::provisioned();
-    let (name, host) = (sim.user_name(), sim.value("host"));
-    sim.account.key(&name, &key(1)).unwrap().listed.status = KeyStatus::Inactive;
-    operator.memo.retry = true;
+    let (mut sim, mut operator) = deactivated();
+    let host = sim.value("host");
     sim.pass(&mut operator);
     sim.put_data("host", "evil");
     let outcome = sim.pass(&mut operator);

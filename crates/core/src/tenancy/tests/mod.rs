@@ -8,26 +8,20 @@ use serde_json::{Value, json};
 
 use super::{Allowed, Home, Place, Role, RoleArn, Tenancy, list, places};
 use crate::api::SesSmtpCredential;
-use crate::desired::{Goal, Invalid, Settings, VerifyLogin};
+use crate::desired::{Goal, Invalid, Settings};
 use crate::reason::Reason;
-use crate::region::RegionTable;
 use crate::test::{installation, owner};
-use crate::time::Durations;
 
 const ROLE: &str = "arn:aws:iam::210987654321:role/mail/tenant";
 const OTHER: &str = "arn:aws:iam::333333333333:role/tenant";
 
 fn settings() -> Settings {
     Settings {
-        installation: installation(),
-        regions: RegionTable::default(),
-        durations: Durations::default(),
-        time_scale: 1.0,
-        verify_login: VerifyLogin::Off,
         allowed: Allowed {
             roles: [ROLE, OTHER].map(|arn| RoleArn::parse(arn).unwrap()).to_vec(),
             ..Allowed::default()
         },
+        ..crate::test::settings()
     }
 }
 
